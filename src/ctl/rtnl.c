@@ -1,0 +1,204 @@
+/*
+ * rtnl: the family NETLINK_ROUTE, and notifications.
+ */
+#include "ctl/rtnl.h"
+
+#include "ctl/nl_sock.h"
+
+static const struct nl_handler *const handlers[] = {
+	rtnl_link_handlers,  rtnl_linkprop_handlers, rtnl_stats_handlers,    rtnl_addr_handlers,
+	rtnl_route_handlers, rtnl_neigh_handlers,    rtnl_neightbl_handlers, rtnl_nsid_handlers,
+	rtnl_netconf_handlers, rtnl_rule_handlers,   rtnl_tc_handlers,	     NULL,
+};
+
+static const struct nl_family rtnl_family = {
+	.protocol = NETLINK_ROUTE,
+	.n_groups = RTNLGRP_MAX,
+	.handlers = handlers,
+};
+
+/* ---- messages ---- */
+
+struct nlmsghdr *rtnl_msg_new(uint16_t type, uint16_t flags, uint32_t portid, uint32_t seq,
+			      size_t payload)
+{
+	void *buf = malloc(NLMSG_SPACE(payload));
+
+	if (!buf)
+		return NULL;
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	nlh->nlmsg_type = type;
+	nlh->nlmsg_flags = flags;
+	nlh->nlmsg_pid = portid;
+	nlh->nlmsg_seq = seq;
+	return nlh;
+}
+
+int rtnl_reply(struct nl_req *r, struct nlmsghdr *nlh)
+{
+	int err = nl_reply(r, nlh, nlh->nlmsg_len);
+
+	free(nlh);
+	return err;
+}
+
+void rtnl_notify(struct net *net, unsigned group, const struct event_cause *cause,
+		 struct nlmsghdr *nlh)
+{
+	bool echo = cause && cause->echo;
+
+	nl_multicast(net, NETLINK_ROUTE, group, nlh, nlh->nlmsg_len, echo ? cause->portid : 0);
+	if (echo)
+		nl_unicast(net, NETLINK_ROUTE, cause->portid, nlh, nlh->nlmsg_len);
+	free(nlh);
+}
+
+/* ---- requests ---- */
+
+const void *rtnl_header(struct nl_req *r, size_t len)
+{
+	if (mnl_nlmsg_get_payload_len(r->nlh) < len) {
+		r->ext.msg = "Invalid header length";
+		return NULL;
+	}
+	return mnl_nlmsg_get_payload(r->nlh);
+}
+
+int rtnl_parse(struct nl_req *r, size_t header, const struct nlattr **tb, unsigned max,
+	       const struct nla_policy *policy, unsigned n_policy, enum nl_strict strict)
+{
+	size_t len = mnl_nlmsg_get_payload_len(r->nlh);
+	size_t skip = MIN(MNL_ALIGN(header), len);
+
+	if (len < header)
+		return extack_set(&r->ext, -EINVAL, "Invalid header length");
+	return nl_parse(tb, max, (const uint8_t *)mnl_nlmsg_get_payload(r->nlh) + skip, len - skip,
+			policy, n_policy, strict, r->nlh, &r->ext);
+}
+
+struct net *rtnl_target_net(struct nl_req *r, const struct nlattr *nsid, int *err)
+{
+	struct net *net = net_by_id(r->net, (int)nl_get_u32(nsid));
+
+	if (!net) {
+		*err = -EINVAL;
+		return NULL;
+	}
+	return net_get(net);
+}
+
+struct net *rtnl_net_by(struct nl_req *r, const struct nlattr *pid, const struct nlattr *fd,
+			int *err)
+{
+	const struct nl_resolver *res = nl_resolver(r->weft);
+
+	*err = pid ? -ESRCH : -EBADF;
+	if (!res)
+		return NULL;
+	if (pid)
+		return res->by_pid ? res->by_pid(r->weft, nl_get_u32(pid), err) : NULL;
+	return res->by_fd ? res->by_fd(r->weft, r->pid, (int)nl_get_u32(fd), err) : NULL;
+}
+
+/* ---- events ---- */
+
+static void dev_event(const struct event *e, const struct event_cause *cause)
+{
+	struct rtnl_link_new how = {.target_nsid = -1};
+
+	switch (e->type) {
+	case EVENT_DEV_NEW:
+		how.change = ~0u;
+		rtnl_link_notify(e->net, e->dev, RTM_NEWLINK, &how, cause);
+		break;
+	case EVENT_DEV_GONE:
+		how.change = ~0u;
+		if (e->dev->net != e->net) {
+			how.new_net = e->dev->net;
+			how.new_ifindex = e->dev->ifindex;
+		}
+		rtnl_link_notify(e->net, e->dev, RTM_DELLINK, &how, cause);
+		rtnl_netconf_gone(e->net, e->dev);
+		break;
+	case EVENT_DEV_UP:
+		e->dev->was_up = true;
+		/* fall through */
+	case EVENT_DEV_DOWN:
+		how.change = IFF_UP;
+		rtnl_link_notify(e->net, e->dev, RTM_NEWLINK, &how, NULL);
+		break;
+	case EVENT_DEV_CHANGE:
+		how.change = (uint32_t)e->arg;
+		rtnl_link_notify(e->net, e->dev, RTM_NEWLINK, &how, NULL);
+		break;
+	default:
+		rtnl_link_notify(e->net, e->dev, RTM_NEWLINK, &how, NULL);
+		break;
+	}
+}
+
+static void on_event(void *arg, const struct event *e)
+{
+	struct weft *weft = arg;
+	const struct event_cause *cause = &weft->events->cause;
+
+	if (!e->net || !e->net->nl)
+		return;
+	switch (e->type) {
+	case EVENT_DEV_NEW:
+	case EVENT_DEV_GONE:
+	case EVENT_DEV_UP:
+	case EVENT_DEV_DOWN:
+	case EVENT_DEV_CARRIER:
+	case EVENT_DEV_MTU:
+	case EVENT_DEV_ADDR:
+	case EVENT_DEV_NAME:
+	case EVENT_DEV_CHANGE:
+		dev_event(e, cause);
+		break;
+	case EVENT_ADDR_NEW:
+	case EVENT_ADDR_DEL:
+		rtnl_addr_notify(e->net, e->obj, e->type == EVENT_ADDR_NEW ? RTM_NEWADDR : RTM_DELADDR,
+				 cause);
+		break;
+	case EVENT_ROUTE_NEW:
+		rtnl_route_notify(e->net, e->obj, RTM_NEWROUTE, (uint16_t)e->arg, cause);
+		break;
+	case EVENT_ROUTE_DEL:
+		rtnl_route_notify(e->net, e->obj, RTM_DELROUTE, 0, cause);
+		break;
+	case EVENT_NEIGH:
+		rtnl_neigh_notify(e->net, e->obj, RTM_NEWNEIGH, 0);
+		break;
+	case EVENT_NEIGH_DEL:
+		rtnl_neigh_notify(e->net, e->obj, RTM_DELNEIGH, 0);
+		break;
+	case EVENT_NEIGH_PROBE:
+		rtnl_neigh_notify(e->net, e->obj, RTM_GETNEIGH, NLM_F_REQUEST);
+		break;
+	case EVENT_NETCONF:
+		rtnl_netconf_notify(e->net, e->dev, e->arg2 == 1, (int)e->arg);
+		break;
+	case EVENT_NSID:
+		rtnl_nsid_notify(e->net, (int)e->arg, e->arg2 ? RTM_NEWNSID : RTM_DELNSID, cause);
+		break;
+	default:
+		break;
+	}
+}
+
+int rtnl_init(struct weft *weft)
+{
+	int err = nl_register(weft, &rtnl_family);
+
+	if (err)
+		return err;
+	event_subscribe(weft->events, &weft->nl->sub, on_event, weft);
+	return 0;
+}
+
+void rtnl_fini(struct weft *weft)
+{
+	if (weft->nl && weft->nl->sub.fn)
+		event_unsubscribe(&weft->nl->sub);
+}

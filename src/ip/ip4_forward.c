@@ -1,0 +1,214 @@
+/*
+ * ip4_forward: from one device to another (RFC 1812 5.2, 5.3).
+ *
+ * The batch goes through twice: first what the IP header needs (MTU, TTL and its checksum, the
+ * neighbour), then the link header, and out by device. Whatever has a reason to be looked at twice
+ * goes to ip4_forward_one(), which knows all rules.
+ */
+#include "ip/ip4_path.h"
+
+/* The MTU that a forwarded packet meets (the kernel's ip_dst_mtu_maybe_forward). */
+static inline uint32_t forward_mtu(const struct ip4_rx *rx, const struct fib_info *fi,
+				   uint32_t daddr, uint64_t now)
+{
+	if (unlikely(READ_ONCE(rx->net->ip4->fwd_use_pmtu)))
+		return route4_mtu(rx->net, fi, daddr, now);
+	return fi->metrics[RTAX_MTU] ? fi->metrics[RTAX_MTU] : fi->nh.dev->mtu;
+}
+
+/* TTL minus one; the checksum follows (RFC 1624 with the carry of a word that shrinks by 256). */
+static inline void decrease_ttl(struct ip4_hdr *ip)
+{
+	uint32_t sum = (uint32_t)ip->check + __builtin_bswap16(0x0100);
+
+	ip->check = (uint16_t)(sum + (sum >= 0xffff));
+	ip->ttl--;
+}
+
+/* What a packet weighs on the wire of the next link: large GSO packets are cut later. */
+static inline uint32_t wire_size(const struct pkt *p)
+{
+	if (likely(!p->gso))
+		return p->total;
+	return (uint32_t)(p->l4 - p->l3) + 20 + p->gso_size;
+}
+
+/* Tells the sender of a better router on its own link (RFC 1812 5.2.7.2), at the kernel's pace: the
+ * rate limit of ICMP applies. */
+static void forward_redirect(struct worker *w, const struct ip4_rx *rx, struct pkt *p,
+			     const struct fib_info *fi)
+{
+	const struct ip4_hdr *ip = pkt_l3(p);
+	uint32_t gw = fi->nh.gateway ? fi->nh.gateway : ip->daddr;
+
+	if (!rx->tx_redirects)
+		return;
+	/* Nobody is told about himself, nor of a router on another wire. */
+	if (ip4_conf(rx->dev, IPV4_DEVCONF_SHARED_MEDIA) <= 0 &&
+	    route4_validate_source(rx->net, gw, 0, 0, rx->dev, NULL) != 1)
+		return;
+	icmp4_error(w, p, ICMP_REDIRECT, ICMP_REDIR_HOST, gw);
+}
+
+/* Sends what was decided, and fragments where it must. Takes. */
+static void forward_out(struct worker *w, const struct ip4_rx *rx, struct pkt *p,
+			struct fib_info *fi, uint32_t gw, uint32_t mtu)
+{
+	uint64_t *mib = rx->mib;
+	struct pkt_queue frags;
+
+	mib[MIB_Ip_ForwDatagrams]++;
+	mib[MIB_Ip_OutTransmits]++;
+	mib[MIB_IpExt_OutOctets] += p->total;
+	if (likely(wire_size(p) <= mtu)) {
+		ip4_output_fi(w, fi, p, gw);
+		return;
+	}
+	pktq_init(&frags);
+	if (ip4_fragment(w, p, mtu, &frags)) {
+		mib[MIB_Ip_FragFails]++;
+		return;
+	}
+	mib[MIB_Ip_FragOKs]++;
+	mib[MIB_Ip_FragCreates] += frags.n;
+	while ((p = pktq_pop(&frags)))
+		ip4_output_fi(w, fi, p, gw);
+}
+
+void ip4_forward_one(struct worker *w, const struct ip4_rx *rx, struct pkt *p,
+		     struct fib_info *fi, struct ip4_opt *o, bool on_link)
+{
+	struct ip4_hdr *ip = pkt_l3(p);
+	uint64_t *mib = rx->mib;
+
+	if (p->type != PACKET_HOST) {
+		pkt_drop(w, p, DROP_OTHERHOST);
+		return;
+	}
+	if (ip->ttl <= 1) {
+		mib[MIB_Ip_InHdrErrors]++;
+		icmp4_error(w, p, ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0);
+		pkt_drop(w, p, DROP_IP_TTL);
+		return;
+	}
+	if (o && o->srr && o->strict && fi->nh.gateway) {
+		icmp4_error(w, p, ICMP_DEST_UNREACH, ICMP_SR_FAILED, 0);
+		pkt_drop(w, p, DROP_IP_OPTIONS);
+		return;
+	}
+	uint32_t dst = o && o->srr_hit ? o->nexthop : ip->daddr;
+	uint32_t mtu = forward_mtu(rx, fi, dst, w->now);
+
+	if (wire_size(p) > mtu && (get_be16(&ip->frag_off) & IP4_DF)) {
+		mib[MIB_Ip_FragFails]++;
+		icmp4_error(w, p, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, __builtin_bswap32(mtu));
+		pkt_drop(w, p, DROP_FRAG_NEEDED);
+		return;
+	}
+	if (!pkt_writable(&w->cache, p, 32)) {
+		mib[MIB_Ip_OutDiscards]++;
+		pkt_drop(w, p, DROP_NOMEM);
+		return;
+	}
+	decrease_ttl(pkt_l3(p));
+	uint32_t gw = fi->nh.gateway ? fi->nh.gateway : dst;
+
+	if (on_link && fi->nh.dev == rx->dev && !(o && o->srr))
+		forward_redirect(w, rx, p, fi);
+	if (o)
+		ip4_options_forward(rx->net, p, o, fi->nh.dev, gw);
+	forward_out(w, rx, p, fi, gw, mtu);
+}
+
+/* ---- the batch ---- */
+
+/* Puts link headers on and sends, one batch a device. The common case, all to one device, moves
+ * nothing. Takes; neigh[i] has the next hop of b->p[i]. */
+static void output_batch(struct worker *w, struct batch *b, struct neigh **neigh)
+{
+	enum stage prev = stage_enter(w, STAGE_NEIGH, b->n);
+	unsigned n = b->n, kept = 0;
+	bool one_dev = true;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct pkt *p = b->p[i];
+		struct neigh *nb = neigh[i];
+		uint32_t gw;
+
+		if (unlikely(!neigh_header(w, nb, p))) {
+			/* The entry lost its header this very moment. */
+			memcpy(&gw, nb->key, 4);
+			ip4_finish_output(w, nb->dev, p, gw);
+			continue;
+		}
+		p->dev = nb->dev;
+		one_dev &= p->dev == b->p[0]->dev || !kept;
+		b->p[kept++] = p;
+	}
+	b->n = kept;
+	stage_leave(w, prev);
+	if (!kept)
+		return;
+	for (unsigned i = 1; one_dev && i < kept; i++)
+		one_dev = b->p[i]->dev == b->p[0]->dev;
+	if (likely(one_dev)) {
+		netdev_xmit(w, b->p[0]->dev, b);
+		return;
+	}
+	while (b->n) {
+		struct netdev *dev = b->p[0]->dev;
+		struct batch out;
+		unsigned rest = 0;
+
+		batch_init(&out);
+		for (unsigned i = 0; i < b->n; i++) {
+			if (b->p[i]->dev == dev)
+				batch_add(&out, b->p[i]);
+			else
+				b->p[rest++] = b->p[i];
+		}
+		b->n = rest;
+		netdev_xmit(w, dev, &out);
+	}
+}
+
+void ip4_forward_batch(struct worker *w, const struct ip4_rx *rx, struct batch *b,
+		       struct fib_info **fi)
+{
+	enum stage prev = stage_enter(w, STAGE_IP4_FORWARD, b->n);
+	bool use_pmtu = READ_ONCE(rx->net->ip4->fwd_use_pmtu);
+	struct neigh *neigh[BATCH_MAX];
+	unsigned kept = 0, n = b->n;
+	uint64_t octets = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct pkt *p = b->p[i];
+		struct fib_info *f = fi[i];
+		struct ip4_hdr *ip = pkt_l3(p);
+		uint32_t mtu = f->metrics[RTAX_MTU] ? f->metrics[RTAX_MTU] : f->nh.dev->mtu;
+
+		trace_pkt(w, p, "ip4-forward");
+		if (unlikely(ip->ttl <= 1 || p->total > mtu || use_pmtu)) {
+			ip4_forward_one(w, rx, p, f, NULL, false);
+			continue;
+		}
+		struct neigh *nb = ip4_neigh(rx->core, f, ip->daddr);
+
+		if (unlikely(!nb || !rcu_dereference(nb->hh) ||
+			     !pkt_writable(&w->cache, p, 32))) {
+			ip4_forward_one(w, rx, p, f, NULL, false);
+			continue;
+		}
+		decrease_ttl(pkt_l3(p));
+		octets += p->total;
+		neigh[kept] = nb;
+		b->p[kept++] = p;
+	}
+	b->n = kept;
+	rx->mib[MIB_Ip_ForwDatagrams] += kept;
+	rx->mib[MIB_Ip_OutTransmits] += kept;
+	rx->mib[MIB_IpExt_OutOctets] += octets;
+	if (kept)
+		output_batch(w, b, neigh);
+	stage_leave(w, prev);
+}

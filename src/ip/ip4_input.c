@@ -1,0 +1,548 @@
+/*
+ * ip4_input: from the device to forwarding or delivery.
+ *
+ * The hot loop is cut into three passes over a batch, so that each keeps few things at hand: headers
+ * are checked and destinations collected; the FIB answers for all at once; the answers are sorted.
+ * A packet that needs more than that (options, addresses of classes with rules of their own, routes
+ * by TOS) leaves the batch for ip4_input_one(), which is written for completeness.
+ */
+#include "ip/ip4_path.h"
+
+/* First octets with rules of their own. */
+enum { ODD_SRC = 1, ODD_DST = 2 };
+static const uint8_t octet_class[256] = {
+	[0] = ODD_SRC | ODD_DST,
+	[127] = ODD_SRC | ODD_DST,
+	[224 ... 239] = ODD_SRC | ODD_DST,
+	[255] = ODD_SRC | ODD_DST,
+};
+
+bool ip4_rx_init(struct ip4_rx *rx, struct worker *w, struct netdev *dev)
+{
+	struct net *net = dev->net;
+	const struct in_dev *in = in_dev_get(dev);
+
+	if (unlikely(!in || !net->ip4))
+		return false;
+	const struct ip4_conf *all = &net->ip4->conf_all, *c = &in->conf;
+
+	*rx = (struct ip4_rx){
+		.net = net,
+		.core = ip4_core(net),
+		.dev = dev,
+		.in_dev = (struct in_dev *)in,
+		.mib = ip4_mib(net, w),
+	};
+	rx->forwarding = conf_get(c, IPV4_DEVCONF_FORWARDING);
+	rx->rp_filter = MAX(conf_get(all, IPV4_DEVCONF_RP_FILTER),
+			    conf_get(c, IPV4_DEVCONF_RP_FILTER));
+	rx->accept_local = conf_get(all, IPV4_DEVCONF_ACCEPT_LOCAL) ||
+			   conf_get(c, IPV4_DEVCONF_ACCEPT_LOCAL);
+	rx->route_localnet = conf_get(all, IPV4_DEVCONF_ROUTE_LOCALNET) ||
+			     conf_get(c, IPV4_DEVCONF_ROUTE_LOCALNET);
+	rx->tx_redirects = conf_get(all, IPV4_DEVCONF_SEND_REDIRECTS) ||
+			   conf_get(c, IPV4_DEVCONF_SEND_REDIRECTS);
+	rx->accept_source_route = conf_get(all, IPV4_DEVCONF_ACCEPT_SOURCE_ROUTE) &&
+				  conf_get(c, IPV4_DEVCONF_ACCEPT_SOURCE_ROUTE);
+	rx->drop_unicast_l2mc = conf_get(all, IPV4_DEVCONF_DROP_UNICAST_IN_L2_MULTICAST) ||
+				conf_get(c, IPV4_DEVCONF_DROP_UNICAST_IN_L2_MULTICAST);
+	rx->bc_forwarding = conf_get(all, IPV4_DEVCONF_BC_FORWARDING) &&
+			    conf_get(c, IPV4_DEVCONF_BC_FORWARDING);
+	return true;
+}
+
+/* ---- headers ---- */
+
+static enum drop bad_header(uint64_t *mib, enum drop why)
+{
+	mib[MIB_Ip_InHdrErrors]++;
+	return why;
+}
+
+/* Everything the fast check did not like: says what it was, or that it is fine (N_DROPS). */
+static enum drop check_header(struct worker *w, uint64_t *mib, struct pkt *p)
+{
+	if (!pkt_may_pull(&w->cache, p, sizeof(struct ip4_hdr)))
+		return bad_header(mib, DROP_IP_INHDR);
+	p->l3 = p->off;
+	const struct ip4_hdr *ip = pkt_l3(p);
+
+	if (ip->version != 4 || ip->ihl < 5)
+		return bad_header(mib, DROP_IP_INHDR);
+	unsigned hlen = ip->ihl * 4;
+
+	if (!pkt_may_pull(&w->cache, p, hlen))
+		return bad_header(mib, DROP_IP_INHDR);
+	p->l3 = p->off;
+	ip = pkt_l3(p);
+	if (csum_ip4(ip, ip->ihl)) {
+		mib[MIB_IpExt_InCsumErrors]++;
+		return bad_header(mib, DROP_IP_CSUM);
+	}
+	unsigned len = get_be16(&ip->tot_len);
+
+	if (p->total < len) {
+		mib[MIB_IpExt_InTruncatedPkts]++;
+		return DROP_PKT_TOO_SMALL;
+	}
+	if (len < hlen)
+		return bad_header(mib, DROP_IP_INHDR);
+	pkt_trim(&w->cache, p, len);
+	p->l4 = (uint16_t)(p->l3 + hlen);
+	return N_DROPS;
+}
+
+/* A plain header that may stay as it is: no options, right length, right sum. */
+static inline bool header_plain(const struct pkt *p)
+{
+	if (unlikely(p->len < sizeof(struct ip4_hdr)))
+		return false;
+	const uint8_t *ip = pkt_data(p);
+
+	return likely(ip[0] == 0x45) && likely(get_be16(ip + 2) == p->total) &&
+	       likely(p->total >= sizeof(struct ip4_hdr)) && likely(csum_ip4(ip, 5) == 0);
+}
+
+/* ---- what has no way on ---- */
+
+/* The kernel's ip_error(): tells the sender of a packet without route, when we are a router. Takes. */
+static void input_error(struct worker *w, const struct ip4_rx *rx, struct pkt *p, int err,
+			enum drop why)
+{
+	if (!rx->forwarding) {
+		if (err == -ENETUNREACH)
+			rx->mib[MIB_IpExt_InNoRoutes]++;
+		else if (err == -EHOSTUNREACH)
+			rx->mib[MIB_Ip_InAddrErrors]++;
+		pkt_drop(w, p, why);
+		return;
+	}
+	switch (err) {
+	case -EHOSTUNREACH:
+		icmp4_error(w, p, ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0);
+		break;
+	case -ENETUNREACH:
+		rx->mib[MIB_IpExt_InNoRoutes]++;
+		icmp4_error(w, p, ICMP_DEST_UNREACH, ICMP_NET_UNREACH, 0);
+		break;
+	case -EACCES:
+		icmp4_error(w, p, ICMP_DEST_UNREACH, ICMP_PKT_FILTERED, 0);
+		break;
+	}
+	pkt_drop(w, p, why);
+}
+
+/* A route that does not carry packets, or none (type RTN_UNSPEC). Takes. */
+static void input_no_way(struct worker *w, const struct ip4_rx *rx, struct pkt *p, unsigned type)
+{
+	int err = -ENETUNREACH;
+	enum drop why = DROP_IP_INNOROUTES;
+
+	switch (type) {
+	case RTN_BLACKHOLE:
+		err = -EINVAL;
+		why = DROP_IP_BLACKHOLE;
+		break;
+	case RTN_UNREACHABLE:
+		err = -EHOSTUNREACH;
+		why = DROP_IP_UNREACHABLE;
+		break;
+	case RTN_PROHIBIT:
+		err = -EACCES;
+		why = DROP_IP_PROHIBIT;
+		break;
+	}
+	if (!rx->forwarding && err != -EINVAL) {
+		/* A host says nothing and counts every such packet as misaddressed. */
+		err = -EHOSTUNREACH;
+		why = type == RTN_UNSPEC ? DROP_IP_INNOROUTES : why;
+	}
+	input_error(w, rx, p, err, why);
+}
+
+static void input_martian(struct worker *w, struct pkt *p, int err)
+{
+	pkt_drop(w, p, err == -EXDEV ? DROP_IP_RPFILTER : DROP_IP_INVALID_SOURCE);
+}
+
+/* May p have come from its source over this device, on its way to fi (NULL: to us)? <0: no; 1: its
+ * source is a neighbour on the device's link. */
+static inline int check_source(const struct ip4_rx *rx, const struct ip4_hdr *ip,
+			       const struct netdev *out)
+{
+	if (likely(!rx->rp_filter && (out != rx->dev || !rx->tx_redirects))) {
+		if (rx->accept_local || likely(!ip4_addr_dev(rx->net, ip->saddr)))
+			return 0;
+		return -EINVAL;
+	}
+	return route4_validate_source(rx->net, ip->saddr, ip->daddr, ip->tos, rx->dev, NULL);
+}
+
+/* ---- local delivery ---- */
+
+static void deliver_proto(struct worker *w, struct net *net, struct netdev *dev, struct pkt *p)
+{
+	const struct ip4_hooks *hooks = &ip4_core(net)->hooks;
+	const struct ip4_hdr *ip = pkt_l3(p);
+	uint64_t *mib = ip4_mib(net, w);
+	uint8_t proto = ip->protocol;
+	unsigned hlen = ip->ihl * 4;
+
+	pkt_pull(p, hlen);
+	p->l4 = p->off;
+	bool raw = hooks->raw && hooks->raw(w, dev, p, proto);
+
+	if (likely(hooks->proto[proto])) {
+		mib[MIB_Ip_InDelivers]++;
+		hooks->proto[proto]->input(w, dev, p);
+	} else if (raw) {
+		mib[MIB_Ip_InDelivers]++;
+		pkt_free(&w->cache, p);
+	} else {
+		mib[MIB_Ip_InUnknownProtos]++;
+		icmp4_error(w, p, ICMP_DEST_UNREACH, ICMP_PROT_UNREACH, 0);
+		pkt_drop(w, p, DROP_IP_NOPROTO);
+	}
+}
+
+void ip4_deliver(struct worker *w, struct net *net, struct netdev *dev, struct pkt *p)
+{
+	const struct ip4_hdr *ip = pkt_l3(p);
+
+	if (unlikely(get_be16(&ip->frag_off) & (IP4_MF | IP4_OFFSET))) {
+		p = ip4_reasm(w, net, dev, p);
+		if (!p)
+			return;
+	}
+	deliver_proto(w, net, dev, p);
+}
+
+static void deliver_one(struct worker *w, const struct ip4_rx *rx, struct pkt *p)
+{
+	enum stage prev = stage_enter(w, STAGE_IP4_LOCAL, 1);
+
+	trace_pkt(w, p, "ip4-local");
+	ip4_deliver(w, rx->net, rx->dev, p);
+	stage_leave(w, prev);
+}
+
+/* ---- the slow twin ---- */
+
+/* Multicast: for us when a group of the device. Takes. */
+static void input_multicast(struct worker *w, const struct ip4_rx *rx, struct pkt *p)
+{
+	const struct ip4_hdr *ip = pkt_l3(p);
+	unsigned s0 = *(const uint8_t *)&ip->saddr;
+	bool local_group = (ip->daddr & __builtin_bswap32(0xffffff00)) ==
+			   __builtin_bswap32(0xe0000000);
+	int err = 0;
+
+	if (!ip4_igmp_member(rx->dev, ip->daddr)) {
+		pkt_drop(w, p, DROP_IP_INVALID_DEST);
+		return;
+	}
+	if (s0 >= 224 && (s0 < 240 || ip->saddr == UINT32_MAX))
+		err = -EINVAL;
+	else if (s0 == 127 && !rx->route_localnet && !(rx->dev->flags & IFF_LOOPBACK))
+		err = -EINVAL;
+	else if (s0 == 0)
+		err = local_group || ip->protocol == IPPROTO_IGMP ? 0 : -EINVAL;
+	else if (p->type != PACKET_LOOPBACK) /* our own copy comes from an address of ours */
+		err = route4_validate_source(rx->net, ip->saddr, 0, ip->tos, rx->dev, NULL);
+	if (err < 0) {
+		input_martian(w, p, err);
+		return;
+	}
+	rx->mib[MIB_IpExt_InMcastPkts]++;
+	rx->mib[MIB_IpExt_InMcastOctets] += p->total;
+	deliver_one(w, rx, p);
+}
+
+static void input_broadcast(struct worker *w, const struct ip4_rx *rx, struct pkt *p)
+{
+	const struct ip4_hdr *ip = pkt_l3(p);
+
+	if (*(const uint8_t *)&ip->saddr && p->type != PACKET_LOOPBACK) {
+		int err = route4_validate_source(rx->net, ip->saddr, 0, ip->tos, rx->dev, NULL);
+
+		if (err < 0) {
+			input_martian(w, p, err);
+			return;
+		}
+	}
+	rx->mib[MIB_IpExt_InBcastPkts]++;
+	rx->mib[MIB_IpExt_InBcastOctets] += p->total;
+	deliver_one(w, rx, p);
+}
+
+/* Addresses that no route speaks of. True: the packet was taken care of. */
+static bool input_odd(struct worker *w, const struct ip4_rx *rx, struct pkt *p)
+{
+	const struct ip4_hdr *ip = pkt_l3(p);
+	unsigned s0 = *(const uint8_t *)&ip->saddr, d0 = *(const uint8_t *)&ip->daddr;
+
+	if (ip4_is_multicast(ip->daddr)) {
+		input_multicast(w, rx, p);
+		return true;
+	}
+	if (ip4_is_multicast(ip->saddr) || ip->saddr == UINT32_MAX) {
+		pkt_drop(w, p, DROP_IP_INVALID_SOURCE);
+		return true;
+	}
+	if (ip->daddr == UINT32_MAX || (!ip->saddr && !ip->daddr)) {
+		input_broadcast(w, rx, p);
+		return true;
+	}
+	if (!s0 || !d0) {
+		pkt_drop(w, p, !s0 ? DROP_IP_INVALID_SOURCE : DROP_IP_INVALID_DEST);
+		return true;
+	}
+	/* On lo these are at home. */
+	if ((s0 == 127 || d0 == 127) && !rx->route_localnet && !(rx->dev->flags & IFF_LOOPBACK)) {
+		pkt_drop(w, p, d0 == 127 ? DROP_IP_INVALID_DEST : DROP_IP_LOCALNET);
+		return true;
+	}
+	return false;
+}
+
+/* Options of a packet received: false: refused (dropped, and said so). */
+static bool input_options(struct worker *w, const struct ip4_rx *rx, struct pkt *p,
+			  struct ip4_opt *o)
+{
+	if (!pkt_writable(&w->cache, p, 0)) {
+		rx->mib[MIB_Ip_InDiscards]++;
+		pkt_drop(w, p, DROP_NOMEM);
+		return false;
+	}
+	const struct ip4_hdr *ip = pkt_l3(p);
+	uint32_t spec = ip4_addr_type(rx->net, ip->daddr) == RTN_LOCAL ?
+				ip->daddr :
+				ip4_select_source(rx->net, rx->dev, ip->saddr, RT_SCOPE_UNIVERSE);
+	int at = ip4_options_parse(w, rx->net, pkt_l3(p), o, spec, false);
+
+	if (at) {
+		icmp4_error(w, p, ICMP_PARAMETERPROB, 0, __builtin_bswap32((uint32_t)at << 24));
+		rx->mib[MIB_Ip_InHdrErrors]++;
+		pkt_drop(w, p, DROP_IP_OPTIONS);
+		return false;
+	}
+	if (o->srr && (!rx->accept_source_route || ip4_options_srr(rx->net, p, o))) {
+		rx->mib[MIB_Ip_InHdrErrors]++;
+		pkt_drop(w, p, DROP_IP_OPTIONS);
+		return false;
+	}
+	return true;
+}
+
+static void input_unicast(struct worker *w, const struct ip4_rx *rx, struct pkt *p,
+			  struct fib_info *fi, struct ip4_opt *o)
+{
+	int err;
+
+	if (!rx->forwarding) {
+		input_error(w, rx, p, -EHOSTUNREACH, DROP_IP_FORWARDING);
+		return;
+	}
+	err = check_source(rx, pkt_l3(p), fi->nh.dev);
+	if (err < 0)
+		input_martian(w, p, err);
+	else
+		ip4_forward_one(w, rx, p, fi, o, err > 0);
+}
+
+/* The route of one packet, TOS looked at where routes have one. NULL with *type. */
+static struct fib_info *input_lookup(const struct ip4_rx *rx, const struct ip4_hdr *ip,
+				     uint32_t daddr, uint32_t mark, unsigned *type)
+{
+	struct route4_tables *t = rx->net->ip4->routes;
+	const struct fib_info *fi = NULL;
+	uint32_t host = __builtin_bswap32(daddr), val;
+	uint8_t len;
+
+	if (unlikely(READ_ONCE(t->n_tos))) {
+		struct flow4 fl = {.daddr = daddr, .saddr = ip->saddr, .iif = rx->dev->ifindex,
+				   .tos = ip->tos & 0x1c, .mark = mark, .proto = ip->protocol};
+		int err = route4_full_lookup(rx->net, &fl, false, &fi, &len);
+
+		*type = err == -EINVAL	     ? RTN_BLACKHOLE :
+			err == -EHOSTUNREACH ? RTN_UNREACHABLE :
+			err == -EACCES	     ? RTN_PROHIBIT :
+			err		     ? RTN_UNSPEC :
+					       fi->type;
+		return err ? NULL : (struct fib_info *)fi;
+	}
+	route4_lookup_bulk(rx->net, &host, &val, 1);
+	if (!val) {
+		*type = RTN_UNSPEC;
+		return NULL;
+	}
+	struct fib_info *found = fib_info_by_id(rx->core, val);
+
+	*type = found->type == RTN_THROW ? RTN_UNSPEC : found->type;
+	return found;
+}
+
+/* One packet with a checked header, by all the rules. Takes. */
+static void ip4_input_one(struct worker *w, const struct ip4_rx *rx, struct pkt *p)
+{
+	struct ip4_opt opt, *o = NULL;
+	const struct ip4_hdr *ip = pkt_l3(p);
+	struct fib_info *fi;
+	unsigned type;
+
+	if (ip->ihl > 5) {
+		if (!input_options(w, rx, p, &opt))
+			return;
+		o = &opt;
+		ip = pkt_l3(p);
+	}
+	if (input_odd(w, rx, p))
+		return;
+	fi = input_lookup(rx, ip, o && o->srr_hit ? o->nexthop : ip->daddr, p->mark, &type);
+	if (fi && type == RTN_LOCAL) {
+		int err = check_source(rx, ip, NULL);
+
+		/* lo: everything there is from us. */
+		if (err < 0 && !(rx->dev->flags & IFF_LOOPBACK)) {
+			input_martian(w, p, err);
+		} else if (unlikely(p->type != PACKET_HOST) && rx->drop_unicast_l2mc) {
+			pkt_drop(w, p, DROP_UNICAST_IN_L2_MULTICAST);
+		} else {
+			deliver_one(w, rx, p);
+		}
+	} else if (fi && type == RTN_BROADCAST) {
+		input_broadcast(w, rx, p);
+	} else if (fi && type == RTN_UNICAST) {
+		input_unicast(w, rx, p, fi, o);
+	} else {
+		input_no_way(w, rx, p, fi || type != RTN_UNSPEC ? type : RTN_UNSPEC);
+	}
+}
+
+/* ---- the fast path ---- */
+
+/* Checks headers; keeps in b what the bulk look-up may answer for, its destinations in addr. */
+static void input_check(struct worker *w, const struct ip4_rx *rx, struct batch *b, uint32_t *addr)
+{
+	bool by_tos = READ_ONCE(rx->net->ip4->routes->n_tos);
+	unsigned n = b->n, kept = 0;
+	uint64_t octets = 0, received = 0;
+	uint32_t ecn[4] = {0};
+
+	for (unsigned i = 0; i < n; i++) {
+		struct pkt *p = b->p[i];
+
+		if (likely(i + 4 < n))
+			__builtin_prefetch(pkt_data(b->p[i + 4]));
+		if (unlikely(p->type == PACKET_OTHERHOST)) {
+			pkt_drop(w, p, DROP_OTHERHOST);
+			continue;
+		}
+		received++;
+		octets += p->total;
+		trace_pkt(w, p, "ip4-input");
+		bool plain = header_plain(p);
+
+		if (unlikely(!plain)) {
+			enum drop why = check_header(w, rx->mib, p);
+
+			if (why != N_DROPS) {
+				pkt_drop(w, p, why);
+				continue;
+			}
+		}
+		p->l3 = p->off;
+		const struct ip4_hdr *ip = pkt_l3(p);
+
+		p->l4 = (uint16_t)(p->l3 + ip->ihl * 4);
+		ecn[ip->tos & 3]++;
+		uint8_t odd = (octet_class[*(const uint8_t *)&ip->saddr] & ODD_SRC) |
+			      (octet_class[*(const uint8_t *)&ip->daddr] & ODD_DST);
+
+		if (unlikely(odd || ip->ihl != 5 || (by_tos && (ip->tos & 0x1c)))) {
+			ip4_input_one(w, rx, p);
+			continue;
+		}
+		addr[kept] = __builtin_bswap32(ip->daddr);
+		b->p[kept++] = p;
+	}
+	b->n = kept;
+	rx->mib[MIB_Ip_InReceives] += received;
+	rx->mib[MIB_IpExt_InOctets] += octets;
+	for (unsigned i = 0; i < 4; i++)
+		rx->mib[MIB_IpExt_InNoECTPkts + i] += ecn[i];
+}
+
+/* Sorts by the routes found: what is to be forwarded stays in b with its route in fi. */
+static void input_sort(struct worker *w, const struct ip4_rx *rx, struct batch *b,
+		       const uint32_t *val, struct fib_info **fi, struct batch *local)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < b->n; i++) {
+		struct pkt *p = b->p[i];
+		struct fib_info *f = val[i] ? fib_info_by_id(rx->core, val[i]) : NULL;
+		unsigned type = f ? f->type : RTN_UNSPEC;
+		int err;
+
+		if (likely(type == RTN_UNICAST && rx->forwarding)) {
+			err = check_source(rx, pkt_l3(p), f->nh.dev);
+			if (unlikely(err < 0)) {
+				input_martian(w, p, err);
+			} else if (unlikely(err > 0 || p->type != PACKET_HOST)) {
+				ip4_forward_one(w, rx, p, f, NULL, err > 0);
+			} else {
+				fi[kept] = f;
+				b->p[kept++] = p;
+			}
+		} else if (type == RTN_LOCAL && p->type == PACKET_HOST) {
+			err = check_source(rx, pkt_l3(p), NULL);
+			if (unlikely(err < 0 && !(rx->dev->flags & IFF_LOOPBACK)))
+				input_martian(w, p, err);
+			else
+				batch_add(local, p);
+		} else {
+			ip4_input_one(w, rx, p);
+		}
+	}
+	b->n = kept;
+}
+
+void ip4_input(struct worker *w, struct netdev *dev, struct batch *b)
+{
+	enum stage prev = stage_enter(w, STAGE_IP4_INPUT, b->n);
+	uint32_t addr[BATCH_MAX], val[BATCH_MAX];
+	struct fib_info *fi[BATCH_MAX];
+	struct batch local;
+	struct ip4_rx rx;
+
+	batch_init(&local);
+	if (unlikely(!ip4_rx_init(&rx, w, dev))) {
+		for (unsigned i = 0; i < b->n; i++)
+			pkt_drop(w, b->p[i], DROP_UNHANDLED_PROTO);
+		b->n = 0;
+		stage_leave(w, prev);
+		return;
+	}
+	input_check(w, &rx, b, addr);
+	if (b->n) {
+		enum stage in = stage_enter(w, STAGE_IP4_LOOKUP, b->n);
+
+		route4_lookup_bulk(rx.net, addr, val, b->n);
+		stage_leave(w, in);
+		input_sort(w, &rx, b, val, fi, &local);
+	}
+	if (b->n)
+		ip4_forward_batch(w, &rx, b, fi);
+	if (local.n) {
+		enum stage in = stage_enter(w, STAGE_IP4_LOCAL, local.n);
+
+		for (unsigned i = 0; i < local.n; i++) {
+			trace_pkt(w, local.p[i], "ip4-local");
+			ip4_deliver(w, rx.net, dev, local.p[i]);
+		}
+		stage_leave(w, in);
+	}
+	b->n = 0;
+	stage_leave(w, prev);
+}

@@ -1,0 +1,331 @@
+/*
+ * ip4_options: options of the IPv4 header (RFC 791 3.1, RFC 1812 5.2.4, RFC 2113).
+ *
+ * A list of octets: END and NOOP of one, all others with a length. Each is known by its offset from
+ * the IP header's start, so that it can be found again when an address is to be written. Record
+ * route and time stamp are filled in twice by a router: on arrival with the address a reply would
+ * come from, which moves the pointer on, and on departure with the address of the way out, written
+ * over it.
+ */
+#include "ip/ip4_path.h"
+
+#define HDR 20
+
+static uint32_t load32(const uint8_t *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, 4);
+	return v;
+}
+
+static void store32(uint8_t *p, uint32_t v)
+{
+	memcpy(p, &v, 4);
+}
+
+static void header_sum(uint8_t *hdr)
+{
+	struct ip4_hdr *ip = (struct ip4_hdr *)hdr;
+
+	ip->check = 0;
+	ip->check = csum_ip4(ip, ip->ihl);
+}
+
+static uint32_t day_ms(const struct worker *w)
+{
+	return (uint32_t)((w->now + (uint64_t)w->wall) / NSEC_PER_MSEC % 86400000);
+}
+
+/* ---- parsing; each returns 0 or the offset (from the option) of the octet at fault, plus one ---- */
+
+static unsigned parse_srr(uint8_t *opt, unsigned at, struct ip4_opt *o)
+{
+	if (opt[1] < 3)
+		return 1 + 1;
+	if (opt[2] < 4)
+		return 2 + 1;
+	if (o->srr) /* one is enough */
+		return 0 + 1;
+	o->srr = (uint8_t)at;
+	o->strict = opt[0] == IPOPT_SSRR;
+	return 0;
+}
+
+static unsigned parse_rr(uint8_t *opt, unsigned at, struct ip4_opt *o, uint32_t spec, bool ro)
+{
+	if (o->rr)
+		return 0 + 1;
+	if (opt[1] < 3)
+		return 1 + 1;
+	if (opt[2] < 4)
+		return 2 + 1;
+	if (opt[2] <= opt[1]) {
+		if (opt[2] + 3 > opt[1])
+			return 2 + 1;
+		if (!ro) {
+			store32(opt + opt[2] - 1, spec);
+			opt[2] = (uint8_t)(opt[2] + 4);
+			o->changed = true;
+		}
+		o->rr_need = true;
+	}
+	o->rr = (uint8_t)at;
+	return 0;
+}
+
+/* Is there room for n octets at the pointer? */
+static bool ts_room(const uint8_t *opt, unsigned n)
+{
+	return opt[2] + n - 1 <= opt[1];
+}
+
+/* Writes the time (and, with addr, the address before it) at the pointer. */
+static void ts_write(uint8_t *opt, bool addr, uint32_t spec, uint32_t ms)
+{
+	uint8_t *at = opt + opt[2] - 1;
+
+	if (addr) {
+		store32(at, spec);
+		at += 4;
+	}
+	put_be32(at, ms);
+	opt[2] = (uint8_t)(opt[2] + (addr ? 8 : 4));
+}
+
+static unsigned parse_ts(struct worker *w, struct net *net, uint8_t *opt, unsigned at,
+			 struct ip4_opt *o, uint32_t spec, bool ro)
+{
+	unsigned kind = opt[1] >= 4 ? opt[3] & 15 : 0;
+
+	if (o->ts)
+		return 0 + 1;
+	if (opt[1] < 4)
+		return 1 + 1;
+	if (opt[2] < 5)
+		return 2 + 1;
+	if (opt[2] <= opt[1]) {
+		bool write = false, addr = false;
+
+		if (!ts_room(opt, 4))
+			return 2 + 1;
+		if (kind == IPOPT_TS_TSONLY) {
+			write = o->ts_need_time = true;
+		} else if (kind == IPOPT_TS_TSANDADDR) {
+			if (!ts_room(opt, 8))
+				return 2 + 1;
+			write = addr = o->ts_need_addr = o->ts_need_time = true;
+		} else if (kind == IPOPT_TS_PRESPEC) {
+			if (!ts_room(opt, 8))
+				return 2 + 1;
+			/* Only the one who is named signs. */
+			spec = load32(opt + opt[2] - 1);
+			write = addr = ip4_addr_type(net, spec) == RTN_LOCAL;
+			o->ts_need_time = write;
+		} else {
+			return 3 + 1;
+		}
+		if (write && !ro) {
+			ts_write(opt, addr, spec, day_ms(w));
+			o->changed = true;
+		}
+	} else if ((opt[3] & 0xf0) != 0xf0) {
+		/* No room: one more who could not sign. */
+		if (!ro) {
+			opt[3] = (uint8_t)(opt[3] + 0x10);
+			o->changed = true;
+		}
+	} else if (kind != IPOPT_TS_PRESPEC) {
+		return 3 + 1;
+	}
+	o->ts = (uint8_t)at;
+	return 0;
+}
+
+int ip4_options_parse(struct worker *w, struct net *net, uint8_t *hdr, struct ip4_opt *o,
+		      uint32_t spec_dst, bool ro)
+{
+	unsigned end = (hdr[0] & 15) * 4u, at = HDR;
+
+	memset(o, 0, sizeof(*o));
+	o->optlen = (uint8_t)(end - HDR);
+	while (at < end) {
+		uint8_t *opt = hdr + at;
+		unsigned bad = 0;
+
+		if (opt[0] == IPOPT_END)
+			break; /* what follows is padding */
+		if (opt[0] == IPOPT_NOOP) {
+			at++;
+			continue;
+		}
+		if (at + 1 >= end || opt[1] < 2 || at + opt[1] > end)
+			return (int)at;
+		/* The pointer and flags of the options below must lie inside. */
+		if (opt[1] == 2 && (opt[0] == IPOPT_SSRR || opt[0] == IPOPT_LSRR ||
+				    opt[0] == IPOPT_RR || opt[0] == IPOPT_TIMESTAMP))
+			return (int)at + 1;
+		switch (opt[0]) {
+		case IPOPT_SSRR:
+		case IPOPT_LSRR:
+			bad = parse_srr(opt, at, o);
+			break;
+		case IPOPT_RR:
+			bad = parse_rr(opt, at, o, spec_dst, ro);
+			break;
+		case IPOPT_TIMESTAMP:
+			bad = parse_ts(w, net, opt, at, o, spec_dst, ro);
+			break;
+		case IPOPT_RA:
+			if (opt[1] < 4)
+				bad = 1 + 1;
+			else if (!opt[2] && !opt[3])
+				o->router_alert = (uint8_t)at;
+			break;
+		default:
+			break; /* unknown ones pass */
+		}
+		if (bad)
+			return (int)(at + bad - 1);
+		at += opt[1];
+	}
+	if (o->changed)
+		header_sum(hdr);
+	return 0;
+}
+
+/* ---- source routes ---- */
+
+int ip4_options_srr(struct net *net, struct pkt *p, struct ip4_opt *o)
+{
+	uint8_t *hdr = pkt_l3(p), *opt = hdr + o->srr;
+	const struct ip4_hdr *ip = pkt_l3(p);
+	unsigned ptr = opt[2];
+
+	if (p->type != PACKET_HOST)
+		return -EINVAL;
+	if (ip4_addr_type(net, ip->daddr) != RTN_LOCAL)
+		/* Not a hop on the list: a strict route may not pass here at all. */
+		return o->strict ? -EINVAL : 0;
+	for (; ptr <= opt[1]; ptr += 4) {
+		if (ptr + 3 > opt[1])
+			return -EINVAL;
+		o->nexthop = load32(opt + ptr - 1);
+		if (ip4_addr_type(net, o->nexthop) != RTN_LOCAL) {
+			o->srr_hit = true;
+			o->changed = true;
+			/* ip4_options_forward finds its entry by this. */
+			opt[2] = (uint8_t)ptr;
+			header_sum(hdr);
+			return 0;
+		}
+	}
+	return 0; /* the list ends here: it is ours */
+}
+
+void ip4_options_forward(struct net *net, struct pkt *p, struct ip4_opt *o,
+			 const struct netdev *out, uint32_t nexthop)
+{
+	uint8_t *hdr = pkt_l3(p), *opt;
+	uint32_t own = ip4_select_source(net, out, nexthop, RT_SCOPE_UNIVERSE);
+
+	if (o->rr_need) {
+		opt = hdr + o->rr;
+		store32(opt + opt[2] - 5, own);
+		o->changed = true;
+	}
+	if (o->srr_hit) {
+		opt = hdr + o->srr;
+		/* The entry that names the next hop becomes the destination; our address takes its
+		 * place. */
+		store32(hdr + offsetof(struct ip4_hdr, daddr), o->nexthop);
+		store32(opt + opt[2] - 1, own);
+		opt[2] = (uint8_t)(opt[2] + 4);
+		o->changed = true;
+	}
+	if (o->ts_need_addr) {
+		opt = hdr + o->ts;
+		store32(opt + opt[2] - 9, own);
+		o->changed = true;
+	}
+	if (o->changed)
+		header_sum(hdr);
+}
+
+/* ---- answers ---- */
+
+/* The route back: the hops so far, in reverse, ending with who sent the packet. */
+static unsigned echo_srr(const uint8_t *hdr, const uint8_t *opt, uint8_t *to, uint32_t *faddr)
+{
+	const struct ip4_hdr *ip = (const struct ip4_hdr *)hdr;
+	unsigned ptr = opt[2] > opt[1] ? opt[1] + 1u : opt[2], n;
+
+	if (ptr < 4 + 4)
+		return 0;
+	n = (ptr - 4) / 4; /* hops recorded */
+	*faddr = load32(opt + 3 + 4 * (n - 1));
+	if (*faddr == ip->daddr) { /* ourselves, by a list that ends here */
+		if (--n == 0)
+			return 0;
+		*faddr = load32(opt + 3 + 4 * (n - 1));
+	}
+	to[0] = opt[0];
+	to[1] = (uint8_t)(3 + 4 * n);
+	to[2] = 4;
+	/* As IP_OPTIONS wants it: the first hop first, which ip4_send() takes off. */
+	for (unsigned i = 0; i < n; i++)
+		store32(to + 3 + 4 * i, load32(opt + 3 + 4 * (n - 1 - i)));
+	return to[1];
+}
+
+int ip4_options_echo(const uint8_t *hdr, uint8_t *out, uint32_t *faddr)
+{
+	unsigned end = (hdr[0] & 15) * 4u, at = HDR, n = 0;
+
+	*faddr = 0;
+	while (at < end) {
+		const uint8_t *opt = hdr + at;
+		unsigned len;
+
+		if (opt[0] == IPOPT_END)
+			break;
+		if (opt[0] == IPOPT_NOOP) {
+			at++;
+			continue;
+		}
+		if (at + 1 >= end || opt[1] < 2 || at + opt[1] > end)
+			return -EINVAL;
+		len = opt[1];
+		if (opt[0] == IPOPT_RR && len >= 3 && opt[2] >= 4) {
+			memcpy(out + n, opt, len);
+			n += len;
+		} else if (opt[0] == IPOPT_TIMESTAMP && len >= 4 && opt[2] >= 5) {
+			memcpy(out + n, opt, len);
+			n += len;
+		} else if ((opt[0] == IPOPT_LSRR || opt[0] == IPOPT_SSRR) && len >= 3) {
+			n += echo_srr(hdr, opt, out + n, faddr);
+		}
+		at += len;
+	}
+	while (n & 3)
+		out[n++] = IPOPT_END;
+	return (int)n;
+}
+
+void ip4_options_fragment(uint8_t *hdr)
+{
+	unsigned end = (hdr[0] & 15) * 4u, at = HDR;
+
+	while (at < end && hdr[at] != IPOPT_END) {
+		unsigned len = 1;
+
+		if (hdr[at] != IPOPT_NOOP) {
+			if (at + 1 >= end || hdr[at + 1] < 2 || at + hdr[at + 1] > end)
+				return;
+			len = hdr[at + 1];
+			if (!IPOPT_COPIED(hdr[at]))
+				memset(hdr + at, IPOPT_NOOP, len);
+		}
+		at += len;
+	}
+}

@@ -1,0 +1,145 @@
+/*
+ * ip4_pmtu: what ICMP has told about the MTU of paths (RFC 1191), by destination.
+ *
+ * A fixed number of buckets of a few entries each, so that outsiders who send ICMP errors cannot make
+ * it grow: a full bucket gives up the entry that would expire first. Control writes; workers read
+ * entries under a sequence count of the bucket and never wait: a torn read counts as "none known".
+ */
+#include <arpa/inet.h>
+
+#include "ip/ip4_core.h"
+
+#define IP_MAX_MTU 65535u
+
+#define PMTU_BUCKETS 1024u
+#define PMTU_DEPTH 5
+
+struct pmtu_entry {
+	uint32_t daddr, mtu; /* daddr 0: free */
+	uint64_t expires;
+};
+
+struct pmtu_bucket {
+	uint32_t seq; /* odd: being written */
+	struct pmtu_entry e[PMTU_DEPTH];
+};
+
+struct pmtu_cache {
+	uint32_t n; /* entries ever made: 0 saves the look-up */
+	struct hash_key key;
+	struct pmtu_bucket b[PMTU_BUCKETS];
+};
+
+int pmtu_net_init(struct net *net)
+{
+	/* Made with the first news: most namespaces never hear any. */
+	net->ip4->routes->pmtu = NULL;
+	return 0;
+}
+
+void pmtu_net_fini(struct net *net)
+{
+	free(net->ip4->routes->pmtu);
+	net->ip4->routes->pmtu = NULL;
+}
+
+static struct pmtu_bucket *bucket_of(struct pmtu_cache *c, uint32_t daddr)
+{
+	return &c->b[siphash(&daddr, sizeof(daddr), &c->key) % PMTU_BUCKETS];
+}
+
+static void entry_write(struct pmtu_bucket *b, struct pmtu_entry *e, uint32_t daddr, uint32_t mtu,
+			uint64_t expires)
+{
+	__atomic_store_n(&b->seq, b->seq + 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	WRITE_ONCE(e->daddr, daddr);
+	WRITE_ONCE(e->mtu, mtu);
+	WRITE_ONCE(e->expires, expires);
+	__atomic_store_n(&b->seq, b->seq + 1, __ATOMIC_RELEASE);
+}
+
+/* The entry of daddr, else a free one, else the one that goes first. */
+static struct pmtu_entry *entry_for(struct pmtu_bucket *b, uint32_t daddr, uint64_t now)
+{
+	struct pmtu_entry *best = &b->e[0];
+
+	for (unsigned i = 0; i < PMTU_DEPTH; i++) {
+		struct pmtu_entry *e = &b->e[i];
+		if (e->daddr == daddr)
+			return e;
+		if (!e->daddr || e->expires < best->expires)
+			best = e;
+	}
+	return best;
+}
+
+void route4_update_pmtu(struct net *net, uint32_t daddr, uint32_t mtu, uint64_t now)
+{
+	struct route4_tables *ts = net->ip4->routes;
+	struct pmtu_cache *c = ts->pmtu;
+	uint32_t known = route4_pmtu(net, daddr, now);
+
+	if (!daddr || (known && known <= mtu))
+		return;
+	mtu = MAX(mtu, (uint32_t)net->ip4->min_pmtu);
+	if (!c) {
+		c = calloc(1, sizeof(*c));
+		if (!c)
+			return;
+		c->key = net->weft->key;
+		rcu_assign_pointer(ts->pmtu, c);
+	}
+	struct pmtu_bucket *b = bucket_of(c, daddr);
+	entry_write(b, entry_for(b, daddr, now), daddr, mtu, now + net->ip4->mtu_expires);
+	WRITE_ONCE(c->n, c->n + 1);
+}
+
+uint32_t route4_pmtu(struct net *net, uint32_t daddr, uint64_t now)
+{
+	struct pmtu_cache *c = rcu_dereference(net->ip4->routes->pmtu);
+
+	if (likely(!c || !READ_ONCE(c->n)))
+		return 0;
+	struct pmtu_bucket *b = bucket_of(c, daddr);
+	uint32_t seq = __atomic_load_n(&b->seq, __ATOMIC_ACQUIRE), mtu = 0;
+	for (unsigned i = 0; i < PMTU_DEPTH; i++) {
+		struct pmtu_entry *e = &b->e[i];
+		if (READ_ONCE(e->daddr) == daddr && READ_ONCE(e->expires) > now)
+			mtu = READ_ONCE(e->mtu);
+	}
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	if ((seq & 1) || __atomic_load_n(&b->seq, __ATOMIC_RELAXED) != seq)
+		return 0;
+	return mtu;
+}
+
+void pmtu_flush(struct net *net)
+{
+	struct pmtu_cache *c = net->ip4->routes->pmtu;
+
+	if (!c || !c->n)
+		return;
+	for (unsigned i = 0; i < PMTU_BUCKETS; i++)
+		for (unsigned k = 0; k < PMTU_DEPTH; k++)
+			entry_write(&c->b[i], &c->b[i].e[k], 0, 0, 0);
+	WRITE_ONCE(c->n, 0);
+}
+
+uint32_t route4_mtu(struct net *net, const struct fib_info *fi, uint32_t daddr, uint64_t now)
+{
+	uint32_t mtu, path;
+
+	if (!fi->nh.dev)
+		return 0;
+	mtu = READ_ONCE(fi->nh.dev->mtu);
+	/* A locked MTU is the user's last word. */
+	if (fi->metrics[RTAX_MTU] && (fi->metrics[RTAX_LOCK] & (1u << RTAX_MTU)))
+		return MIN(fi->metrics[RTAX_MTU], IP_MAX_MTU);
+	path = route4_pmtu(net, daddr, now);
+	if (path)
+		return MIN(path, mtu);
+	if (fi->metrics[RTAX_MTU])
+		mtu = fi->metrics[RTAX_MTU];
+	return MIN(mtu, IP_MAX_MTU);
+}

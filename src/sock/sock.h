@@ -1,0 +1,187 @@
+/*
+ * sock: what every socket is, whatever its family.
+ *
+ * A socket belongs to a namespace and is configured by control (worker 0), on behalf of a program
+ * behind the shim, of libweft or of a test. Protocols (netlink, packet, raw, ping, UDP) supply a
+ * struct sock_ops. Datagrams for it are queued by sock_deliver(): from worker 0 at once, from
+ * other workers over worker 0's inbox; `wake` then tells the application's end, which drains the
+ * queue with sock_dequeue(). The queue holds at most rcvbuf bytes; more is dropped and counted.
+ *
+ * Errors: sock_error() sets so_error, and with IP_RECVERR an error-queue record goes in order with
+ * the data. Ownership: a socket is reference counted on control; workers find it under RCU.
+ */
+#pragma once
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "abi/dgram.h"
+#include "bpf/cbpf.h"
+#include "net/net.h"
+#include "run/instance.h"
+
+struct sock;
+
+/* One datagram on its way to a socket: the header the application will see, and the bytes. */
+struct sock_rx {
+	struct sock_rx *next;
+	struct weft_dgram meta;
+	struct pkt *pkt; /* payload from its data offset, or NULL: */
+	size_t len;	 /* bytes of payload the program is told of (MSG_TRUNC) */
+	size_t caplen;	 /* bytes of them that are delivered */
+	size_t truesize; /* charged to rcvbuf */
+	bool embedded;	 /* this record lies in pkt's own buffer: leave pkt in place */
+	uint8_t data[];	 /* when pkt is NULL (netlink) */
+};
+
+struct sock_msg {
+	const void *name;
+	size_t name_len;
+	const void *data;
+	size_t len;
+	int flags; /* MSG_* */
+	const struct weft_dgram *meta; /* what control messages said: ttl, tos, ifindex, ...; may be NULL */
+};
+
+struct sock_ops {
+	size_t size; /* of the protocol's struct, whose first member is struct sock */
+	int (*init)(struct sock *sk);
+	void (*release)(struct sock *sk); /* leaves every table; memory goes after a grace period */
+	int (*bind)(struct sock *sk, const struct sockaddr *addr, size_t len);
+	int (*connect)(struct sock *sk, const struct sockaddr *addr, size_t len);
+	/* *len: in the room, out the size. */
+	int (*getname)(struct sock *sk, bool peer, struct sockaddr *addr, size_t *len);
+	/* Bytes sent, or -errno. */
+	ssize_t (*sendmsg)(struct sock *sk, const struct sock_msg *m);
+	int (*setsockopt)(struct sock *sk, int level, int name, const void *val, size_t len);
+	int (*getsockopt)(struct sock *sk, int level, int name, void *val, size_t *len);
+	/* SO_BINDTODEVICE and SO_BINDTOIFINDEX have changed bound_if. Optional. */
+	void (*rebind)(struct sock *sk);
+	/* Protocol's own ioctls; -ENOIOCTLCMD (515) passes on to the devices'. */
+	int (*ioctl)(struct sock *sk, unsigned long cmd, void *arg, size_t len);
+	int (*shutdown)(struct sock *sk, int how);
+	/* A reader made room: netlink goes on with its dump. Optional. */
+	void (*drained)(struct sock *sk);
+	/* Memory to share with the program at mmap() (packet rings): a memfd (borrowed), or -errno. */
+	int (*mmap_fd)(struct sock *sk, size_t *size);
+};
+
+struct sock {
+	const struct sock_ops *ops;
+	struct net *net; /* holds a reference */
+	struct weft *weft;
+	uint64_t id;
+	unsigned refs;
+	int family, type, protocol;
+	bool dead;
+	uint32_t shut; /* 1 receive, 2 send */
+	uint32_t uid;
+	uint32_t pid; /* who opened it */
+
+	/* receive queue: worker 0 */
+	struct sock_rx *rx_head, **rx_tail;
+	size_t rx_bytes; /* truesize queued, atomic: other workers look before they post */
+	int error;	 /* so_error, positive */
+	uint64_t rx_drops;
+
+	/* options */
+	size_t rcvbuf, sndbuf;
+	uint32_t mark, prio;
+	int bound_if;
+	bool broadcast, reuseaddr, reuseport, timestamp, timestampns, keepalive, dontroute, no_check;
+	bool rxq_ovfl, lock_filter, passcred, zerocopy, oobinline;
+	uint32_t timestamping;
+	int linger; /* s; -1 off */
+	int rcvlowat, incoming_cpu, busy_poll;
+	uint64_t rcvtimeo, sndtimeo; /* ns, 0: for ever (kept for getsockopt; the shim waits) */
+	struct cbpf *filter; /* RCU */
+	uint8_t buf_lock;    /* SOCK_SNDBUF_LOCK, SOCK_RCVBUF_LOCK */
+	uint32_t misc_opts;  /* options that are kept only to be read back: bit by SO_* number < 32 */
+	bool ts_new, tsns_new, tsing_new; /* asked for by the 64-bit option numbers */
+	uint64_t max_pacing;
+	uint64_t stamp;      /* of the last datagram taken out: SIOCGSTAMP; 0: none */
+	struct cds_list_head link; /* in the namespace's list */
+	unsigned inflight;   /* atomic: datagrams under way from other workers, and 1 for its life */
+
+	/* the application's end */
+	void (*wake)(struct sock *sk); /* something is queued, or error, or shut; may be NULL */
+	void *end;
+	struct rcu_head rcu;
+};
+
+struct sock_family {
+	int family;
+	/* The ops for (type, protocol); NULL with *err = -ESOCKTNOSUPPORT, -EPROTONOSUPPORT, -EPERM. */
+	const struct sock_ops *(*find)(struct net *net, int type, int protocol, int *err);
+};
+
+/* Families of the instance: at most 8, registered by weft.c. */
+int sock_register(struct weft *weft, const struct sock_family *f);
+
+/* Makes a socket with one reference. type without SOCK_NONBLOCK/CLOEXEC. */
+int sock_new(struct net *net, int family, int type, int protocol, struct sock **out);
+void sock_get(struct sock *sk);
+/* The last put releases. */
+void sock_put(struct sock *sk);
+/* Ends it now: leaves all tables; readers get EOF, then sock_put as usual. */
+void sock_close(struct sock *sk);
+
+int sock_bind(struct sock *sk, const struct sockaddr *a, size_t len);
+int sock_connect(struct sock *sk, const struct sockaddr *a, size_t len);
+int sock_getname(struct sock *sk, bool peer, struct sockaddr *a, size_t *len);
+ssize_t sock_sendmsg(struct sock *sk, const struct sock_msg *m);
+/* SOL_SOCKET here, the rest by ops. The kernel's checks and error numbers. */
+int sock_setsockopt(struct sock *sk, int level, int name, const void *val, size_t len);
+int sock_getsockopt(struct sock *sk, int level, int name, void *val, size_t *len);
+/* SIOCGIF*, SIOCSIF*, SIOCETHTOOL, SIOCGARP, ...: arg holds len bytes in and out. */
+int sock_ioctl(struct sock *sk, unsigned long cmd, void *arg, size_t len);
+int sock_shutdown(struct sock *sk, int how);
+
+/* A datagram for sk: takes rx. Runs the wake. Any worker. False: dropped, full. */
+bool sock_deliver(struct worker *w, struct sock *sk, struct sock_rx *rx);
+/* A receive record around a packet; takes p on success, NULL without memory. */
+struct sock_rx *sock_rx_pkt(struct sock *sk, struct pkt *p, size_t len);
+struct sock_rx *sock_rx_bytes(struct sock *sk, const void *data, size_t len);
+void sock_rx_free(struct worker *w, struct sock_rx *rx);
+/* Takes the head of the queue out; NULL when empty. Worker 0. The caller frees it. */
+struct sock_rx *sock_dequeue(struct sock *sk);
+/* Puts what could not be handed on back at the head. */
+void sock_requeue(struct sock *sk, struct sock_rx *rx);
+/* Sets so_error and wakes. */
+void sock_error(struct sock *sk, int err);
+/* The same, and returned once: 0 or -errno, for the next call that may report it. */
+int sock_take_error(struct sock *sk);
+/* What a datagram of len bytes is charged: as the kernel's buffers would be. */
+size_t sock_truesize(size_t len);
+/* Is there room for more? Any worker. */
+bool sock_has_room(const struct sock *sk);
+/* Fills meta's time stamp and the cmsg bits of SOL_SOCKET's options. Any worker. */
+void sock_rx_meta(const struct worker *w, const struct sock *sk, struct sock_rx *rx);
+/* A reference to sk, held by what is under way to worker 0; workers, RCU. */
+void sock_hold_inflight(struct sock *sk);
+void sock_drop_inflight(struct sock *sk);
+/* Filters come flattened, as an array of struct sock_filter (SO_ATTACH_FILTER and its like, in the
+ * request of the shim too: it knows where the program's struct sock_fprog points). */
+int sock_filter_new(const void *val, size_t len, struct cbpf **out);
+void sock_filter_free(struct cbpf *f); /* after a grace period */
+/* The namespace's sockets, in order of making: NULL starts and ends. Control. */
+struct sock *sock_next(struct net *net, struct sock *sk);
+/* Row's inode column: how a socket is told in /proc/net. */
+static inline unsigned long sock_ino(const struct sock *sk)
+{
+	return (unsigned long)sk->id;
+}
+/* /proc/net/sockstat */
+void sock_show(struct net *net, FILE *out);
+/* Runs the socket's filter: bytes to keep, 0 reject, UINT32_MAX without a filter. RCU. */
+uint32_t sock_filter(const struct sock *sk, const struct pkt *p, const struct netdev *dev);
+
+/* The ioctl table for devices, set by ctl/ (rank above): NULL until then. */
+typedef int sock_ioctl_fn(struct sock *sk, unsigned long cmd, void *arg, size_t len);
+void sock_set_dev_ioctl(struct weft *weft, sock_ioctl_fn *fn);
+
+/* Instance-wide counts and lists for /proc/net/{raw,udp,packet,sockstat} */
+int sock_init(struct weft *weft);
+void sock_fini(struct weft *weft);
+int sock_net_init(struct net *net);
+void sock_net_fini(struct net *net);
