@@ -196,7 +196,7 @@ static int check_onlink_gateway(struct net *net, struct fib_info *fi,
 		return extack_set(ext, -ENODEV, "Nexthop device required for onlink");
 	if (!netdev_running(dev))
 		return extack_set(ext, -ENETDOWN, "Nexthop device is not up");
-	if (ip4_addr_type_dev(net, dev, cfg->gateway) != RTN_UNICAST)
+	if (ip4_addr_type(net, cfg->gateway) != RTN_UNICAST)
 		return extack_set(ext, -EINVAL, "Nexthop has invalid gateway");
 	fi->nh.dev = dev;
 	fi->nh.scope = RT_SCOPE_LINK;

@@ -279,6 +279,15 @@ static void route_option(struct bed *b, struct words *w, const char *s, struct r
 	}
 }
 
+/* Is fi what the digest has for addr, so that the TOS did not matter? */
+static bool fib4_says(struct bed *b, uint32_t addr, const struct fib_info *fi)
+{
+	uint32_t host = ntohl(addr), val;
+
+	route4_lookup_bulk(b->net, &host, &val, 1);
+	return val && fib_info_by_id(b->weft.ip4, val) == fi;
+}
+
 static void cmd_route_get(struct bed *b, struct words *w, FILE *out)
 {
 	const char *dst = word(w), *s;
@@ -302,6 +311,9 @@ static void cmd_route_get(struct bed *b, struct words *w, FILE *out)
 	fprintf(out, "%s", dst);
 	if (fl.saddr)
 		fprintf(out, " from %s", addr_text(fl.saddr));
+	/* Shown only where a route was chosen by it. */
+	if (fl.tos && res.fi && !fib4_says(b, fl.daddr, res.fi))
+		fprintf(out, " tos 0x%02x", fl.tos);
 	if (res.fi && res.fi->nh.gateway && res.gateway != fl.daddr)
 		fprintf(out, " via %s", addr_text(res.gateway));
 	fprintf(out, " dev %s", res.dev->name);

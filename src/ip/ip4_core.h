@@ -185,10 +185,8 @@ void route4_digest_dev(struct net *net, const struct netdev *dev);
 unsigned route4_flush(struct net *net, bool all);
 /* Removes routes with this preferred source. */
 void route4_sync_down_addr(struct net *net, uint32_t local);
-/* The type of an address by table local: RTN_UNICAST, RTN_LOCAL, RTN_BROADCAST, ... dev: only if
- * on this device. */
+/* The type of an address by table local: RTN_UNICAST, RTN_LOCAL, RTN_BROADCAST, ... */
 unsigned ip4_addr_type(struct net *net, uint32_t addr);
-unsigned ip4_addr_type_dev(struct net *net, const struct netdev *dev, uint32_t addr);
 
 /* route4_trie.c */
 struct route4_table *route4_table_new(uint32_t id);

@@ -148,7 +148,7 @@ void ip4_ifroute_del(struct in_ifaddr *ifa, struct in_ifaddr *iprim)
 		if (!n)
 			local_gone = true;
 	}
-	if (local_gone && !iprim && ip4_addr_type_dev(net, in->dev, ifa->local) != RTN_LOCAL)
+	if (local_gone && !iprim && ip4_addr_type(net, ifa->local) != RTN_LOCAL)
 		route4_sync_down_addr(net, ifa->local);
 }
 

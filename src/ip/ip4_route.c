@@ -563,7 +563,7 @@ size_t route4_count(const struct net *net, uint32_t table)
 
 /* ---- what an address is ---- */
 
-static unsigned addr_type(struct net *net, const struct netdev *dev, uint32_t addr)
+unsigned ip4_addr_type(struct net *net, uint32_t addr)
 {
 	uint32_t host = ntohl(addr), val;
 
@@ -575,17 +575,5 @@ static unsigned addr_type(struct net *net, const struct netdev *dev, uint32_t ad
 	if (!val)
 		return RTN_UNICAST;
 	const struct fib_info *fi = fib_info_by_id(ip4_core(net), val);
-	if (fib_type_error(fi->type) || (dev && fi->nh.dev != dev))
-		return RTN_UNICAST;
-	return fi->type;
-}
-
-unsigned ip4_addr_type(struct net *net, uint32_t addr)
-{
-	return addr_type(net, NULL, addr);
-}
-
-unsigned ip4_addr_type_dev(struct net *net, const struct netdev *dev, uint32_t addr)
-{
-	return addr_type(net, dev, addr);
+	return fib_type_error(fi->type) ? RTN_UNICAST : fi->type;
 }

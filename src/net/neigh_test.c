@@ -191,7 +191,7 @@ static struct neigh *get(struct world *x, uint32_t host)
 	return neigh_get(&x->t, &x->dev, key, &err);
 }
 
-static void send(struct world *x, struct neigh *n, uint8_t byte)
+static void transmit(struct world *x, struct neigh *n, uint8_t byte)
 {
 	struct pkt *p = pkt_new(x->w);
 
@@ -212,8 +212,8 @@ static void fails(void **state)
 
 	assert_int_equal(n->state, NUD_NONE);
 	assert_null(n->hh);
-	send(x, n, 1);
-	send(x, n, 2);
+	transmit(x, n, 1);
+	transmit(x, n, 2);
 	assert_int_equal(n->state, NUD_INCOMPLETE);
 	assert_int_equal(x->n_broadcast, 1);
 	advance(x, 2900 * NSEC_PER_MSEC);
@@ -226,7 +226,7 @@ static void fails(void **state)
 	assert_int_equal(x->n_events, 1);
 	assert_int_equal(x->n_unicast, 0);
 	assert_int_equal(x->t.stats.res_failed, 1);
-	send(x, n, 3);
+	transmit(x, n, 3);
 	assert_int_equal(n->state, NUD_INCOMPLETE);
 	assert_int_equal(x->n_broadcast, 4);
 	neigh_update(n, NULL, NUD_FAILED, NEIGH_UPDATE_ADMIN);
@@ -240,7 +240,7 @@ static void life(void **state)
 	struct neigh *n = get(x, A);
 
 	for (uint8_t i = 0; i < 10; i++)
-		send(x, n, i);
+		transmit(x, n, i);
 	assert_int_equal(neigh_update(n, mac1, NUD_REACHABLE, NEIGH_UPDATE_OVERRIDE), 0);
 	assert_int_equal(x->n_sent, 10);
 	for (uint8_t i = 0; i < 10; i++)
@@ -256,7 +256,7 @@ static void life(void **state)
 	assert_non_null(n->hh);
 	advance(x, 20 * SEC);
 	assert_int_equal(n->state, NUD_STALE);
-	send(x, n, 1);
+	transmit(x, n, 1);
 	assert_int_equal(n->state, NUD_DELAY);
 	assert_int_equal(x->n_sent, 11);
 	advance(x, 4900 * NSEC_PER_MSEC);
@@ -265,14 +265,14 @@ static void life(void **state)
 	advance(x, 200 * NSEC_PER_MSEC);
 	assert_int_equal(n->state, NUD_PROBE);
 	assert_int_equal(x->n_unicast, 1);
-	send(x, n, 1); /* still goes out */
+	transmit(x, n, 1); /* still goes out */
 	assert_int_equal(x->n_sent, 12);
 	assert_int_equal(neigh_update(n, mac1, NUD_REACHABLE, NEIGH_UPDATE_OVERRIDE), 0);
 	assert_int_equal(n->state, NUD_REACHABLE);
 
 	/* Used to the end: REACHABLE goes to DELAY without being STALE. */
 	advance(x, 29 * SEC);
-	send(x, n, 1);
+	transmit(x, n, 1);
 	advance(x, 1500 * NSEC_PER_MSEC);
 	assert_int_equal(n->state, NUD_DELAY);
 	/* An upper layer's word is as good as an answer. */
@@ -281,7 +281,7 @@ static void life(void **state)
 	assert_int_equal(n->state, NUD_REACHABLE);
 
 	advance(x, 26 * SEC);
-	send(x, n, 1);
+	transmit(x, n, 1);
 	x->n_unicast = x->n_broadcast = 0;
 	advance(x, 12 * SEC);
 	assert_int_equal(n->state, NUD_FAILED);
@@ -352,7 +352,7 @@ static void queue_limit(void **state)
 
 	x->parms->queue_len_bytes = (int)(fit * PKT_ELEM_SIZE + 10);
 	for (uint8_t i = 0; i < 20; i++)
-		send(x, n, i);
+		transmit(x, n, i);
 	assert_int_equal(n->queue.n, fit);
 	assert_int_equal(x->t.stats.unres_discards, 15);
 	assert_int_equal(x->w->drops[DROP_NEIGH_QUEUEFULL], 15);
@@ -363,7 +363,7 @@ static void queue_limit(void **state)
 	assert_int_equal(n->queue_bytes, 0);
 	/* Dropped with the entry. */
 	n = get(x, A + 1);
-	send(x, n, 1);
+	transmit(x, n, 1);
 	neigh_del(n);
 	assert_int_equal(x->w->drops[DROP_NEIGH_DEAD], 1);
 	assert_int_equal(pool_in_use(x->weft.pool), 0);
@@ -376,14 +376,14 @@ static void app_probes(void **state)
 
 	x->parms->app_probes = 2;
 	x->parms->mcast_probes = 1;
-	send(x, n, 1);
+	transmit(x, n, 1);
 	advance(x, 2500 * NSEC_PER_MSEC);
 	assert_int_equal(x->n_app, 2);
 	assert_int_equal(x->n_broadcast, 1);
 	advance(x, SEC);
 	assert_int_equal(n->state, NUD_FAILED);
 	x->parms->app_probes = x->parms->mcast_probes = 0;
-	send(x, n, 1);
+	transmit(x, n, 1);
 	assert_int_equal(n->state, NUD_FAILED);
 	assert_int_equal(x->w->drops[DROP_NEIGH_FAILED], 1);
 }
@@ -471,7 +471,7 @@ static void flushes(void **state)
 
 	neigh_update(perm, mac1, NUD_PERMANENT, NEIGH_UPDATE_ADMIN);
 	for (unsigned i = 1; i < 20; i++)
-		send(x, get(x, A + i), 1);
+		transmit(x, get(x, A + i), 1);
 	neigh_flush_dev(&x->t, &x->dev, true);
 	assert_int_equal(x->t.entries, 1);
 	assert_int_equal(pool_in_use(x->weft.pool), 0);
@@ -490,7 +490,7 @@ static void flushes(void **state)
 	struct neigh *group = get(x, 0xe0000001);
 
 	assert_int_equal(group->state, NUD_NOARP);
-	send(x, group, 7);
+	transmit(x, group, 7);
 	assert_int_equal(x->n_sent, 1);
 }
 

@@ -8,7 +8,8 @@
  *	 |--- headroom -----|---- data ------|---- tailroom ----|
  *
  * Offsets l2, l3, l4 count from buf, so they survive push and pull. A clone shares its owner's
- * buffer (the owner's `ref` counts the sharers) and must not write to it: call pkt_writable() first.
+ * buffer (the owner's `ref` counts the sharers, itself while it lives) and must not write to it: call
+ * pkt_writable() first.
  *
  * Line 0 is what every stage touches; line 1 what few do. `cb` belongs to the stage that holds the
  * packet and has no meaning once it is handed on.
@@ -135,7 +136,8 @@ static inline uint8_t *pkt_push(struct pkt *p, unsigned n)
 /* Is the data private to this packet (so that it may be written)? */
 static inline bool pkt_private(const struct pkt *p)
 {
-	return !(p->flags & PKT_CLONE) && __atomic_load_n(&p->ref, __ATOMIC_ACQUIRE) == 1;
+	const struct pkt *holder = p->flags & PKT_CLONE ? p->owner : p;
+	return __atomic_load_n(&holder->ref, __ATOMIC_ACQUIRE) == 1;
 }
 
 /* Makes the first n bytes contiguous in the first segment; false if the packet is shorter or no

@@ -59,11 +59,13 @@ static inline struct pkt *pkt_alloc(struct pool_cache *c)
 	return p;
 }
 
+/* Drops one share of an element; the last one frees it. For pkt.c. */
+void pkt_unref(struct pool_cache *c, struct pkt *owner);
 /* Takes: frees all segments; a shared buffer goes back with its last sharer. NULL is fine. */
 void pkt_free_slow(struct pool_cache *c, struct pkt *p);
 static inline void pkt_free(struct pool_cache *c, struct pkt *p)
 {
-	if (likely(p && !p->seg && pkt_private(p) && c->n < POOL_CACHE)) {
+	if (likely(p && !p->seg && !(p->flags & PKT_CLONE) && pkt_private(p) && c->n < POOL_CACHE)) {
 		c->p[c->n++] = p;
 		return;
 	}

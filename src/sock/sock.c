@@ -3,7 +3,7 @@
  */
 #include "sock/sock_core.h"
 
-#include <net/if.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <linux/sockios.h>

@@ -97,7 +97,7 @@ struct sock {
 	struct cbpf *filter; /* RCU */
 	uint8_t buf_lock;    /* SOCK_SNDBUF_LOCK, SOCK_RCVBUF_LOCK */
 	uint32_t misc_opts;  /* options that are kept only to be read back: bit by SO_* number < 32 */
-	bool ts_new, tsns_new, tsing_new; /* asked for by the 64-bit option numbers */
+	bool ts_new; /* time stamps were asked for by the 64-bit option numbers */
 	uint64_t max_pacing;
 	uint64_t stamp;      /* of the last datagram taken out: SIOCGSTAMP; 0: none */
 	struct cds_list_head link; /* in the namespace's list */
