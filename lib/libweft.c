@@ -128,10 +128,11 @@ int weft_getsockopt(struct weft_socket *s, int level, int name, void *val, sockl
 	return err;
 }
 
-ssize_t weft_sendto(struct weft_socket *s, const void *data, size_t len, const struct sockaddr *addr,
-		    socklen_t addr_len)
+ssize_t weft_sendto(struct weft_socket *s, const void *data, size_t len,
+		    const struct sockaddr *addr, socklen_t addr_len)
 {
-	struct sock_msg m = {.name = addr, .name_len = addr ? addr_len : 0, .data = data, .len = len};
+	struct sock_msg m = {
+		.name = addr, .name_len = addr ? addr_len : 0, .data = data, .len = len};
 
 	return sock_sendmsg(sock_of(s), &m);
 }
@@ -155,7 +156,8 @@ ssize_t weft_recvfrom(struct weft_socket *s, void *data, size_t len, struct sock
 		else
 			memcpy(data, rx->data, n);
 		if (addr && addr_len) {
-			memcpy(addr, rx->meta.name, MIN((size_t)*addr_len, (size_t)rx->meta.name_len));
+			memcpy(addr, rx->meta.name,
+			       MIN((size_t)*addr_len, (size_t)rx->meta.name_len));
 			*addr_len = rx->meta.name_len;
 		}
 		got = (ssize_t)rx->len;

@@ -1,14 +1,15 @@
 /*
  * libweft: the Linux network stack inside your program.
  *
- * An instance is one "kernel": namespaces, devices, addresses, routes, sockets. It has no threads and
- * reads no clock: weft_poll(instance, now) does what is due at `now` (nanoseconds, any monotonic
- * origin) and returns; weft_next() says when to call again if nothing arrives. Under a clock of your
- * own a run is deterministic: the same seed and calls give the same packets in the same order.
+ * An instance is one "kernel": namespaces, devices, addresses, routes, sockets. It has no threads
+ * and reads no clock: weft_poll(instance, now) does what is due at `now` (nanoseconds, any
+ * monotonic origin) and returns; weft_next() says when to call again if nothing arrives. Under a
+ * clock of your own a run is deterministic: the same seed and calls give the same packets in the
+ * same order.
  *
  * It is configured as Linux is: with netlink messages over a socket of AF_NETLINK
- * (weft_socket(w, ns, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)), built with any netlink library. Sockets
- * are non-blocking. Functions return 0 or a count, or a negative errno, the kernel's.
+ * (weft_socket(w, ns, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)), built with any netlink library.
+ * Sockets are non-blocking. Functions return 0 or a count, or a negative errno, the kernel's.
  *
  * Threads: an instance and all that belongs to it is used by one thread at a time, which must have
  * called weft_thread_init() once. Several instances may live in a process.
@@ -68,10 +69,10 @@ int weft_getsockname(struct weft_socket *s, struct sockaddr *addr, socklen_t *le
 int weft_setsockopt(struct weft_socket *s, int level, int name, const void *val, socklen_t len);
 int weft_getsockopt(struct weft_socket *s, int level, int name, void *val, socklen_t *len);
 /* addr may be NULL on a connected socket. Returns bytes sent. */
-ssize_t weft_sendto(struct weft_socket *s, const void *data, size_t len, const struct sockaddr *addr,
-		    socklen_t addr_len);
-/* The next datagram, cut to len bytes: its whole length is returned; -EAGAIN when there is none. addr
- * and addr_len may be NULL. */
+ssize_t weft_sendto(struct weft_socket *s, const void *data, size_t len,
+		    const struct sockaddr *addr, socklen_t addr_len);
+/* The next datagram, cut to len bytes: its whole length is returned; -EAGAIN when there is none.
+ * addr and addr_len may be NULL. */
 ssize_t weft_recvfrom(struct weft_socket *s, void *data, size_t len, struct sockaddr *addr,
 		      socklen_t *addr_len);
 

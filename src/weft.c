@@ -1,8 +1,8 @@
 /*
  * weft: assembly of an instance: every module bound in written order, undone in mirror order.
  *
- * A module with a part per instance has a row in `modules`; one with a part per namespace has a row in
- * `net_modules`. Order is rank: who is used stands before who uses.
+ * A module with a part per instance has a row in `modules`; one with a part per namespace has a row
+ * in `net_modules`. Order is rank: who is used stands before who uses.
  */
 #include "weft.h"
 

@@ -1,8 +1,8 @@
 /*
  * weft: an instance: one "kernel".
  *
- * Nothing mutable is global: everything hangs off a struct weft, and a process can hold many. weft.c
- * binds the modules in written order and undoes them in mirror order.
+ * Nothing mutable is global: everything hangs off a struct weft, and a process can hold many.
+ * weft.c binds the modules in written order and undoes them in mirror order.
  *
  * Stepping: weft_step() advances all workers of an instance without threads once, at the time
  * given; with threads, weft_start() runs workers 1..n in their own, and the caller's thread is

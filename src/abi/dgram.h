@@ -23,27 +23,27 @@ enum weft_dgram_kind {
 
 /* Which of the fields below the socket's options ask to be shown as control messages. */
 enum weft_dgram_cmsg {
-	WEFT_CMSG_TIMESTAMP = 1 << 0,   /* SO_TIMESTAMP */
+	WEFT_CMSG_TIMESTAMP = 1 << 0,	/* SO_TIMESTAMP */
 	WEFT_CMSG_TIMESTAMPNS = 1 << 1, /* SO_TIMESTAMPNS */
-	WEFT_CMSG_TTL = 1 << 2,	    /* IP_TTL */
-	WEFT_CMSG_TOS = 1 << 3,	    /* IP_TOS */
-	WEFT_CMSG_PKTINFO = 1 << 4,    /* IP_PKTINFO: ifindex, spec_dst, dst */
-	WEFT_CMSG_AUXDATA = 1 << 5,    /* PACKET_AUXDATA */
-	WEFT_CMSG_NLPKTINFO = 1 << 6,  /* NETLINK_PKTINFO: group */
-	WEFT_CMSG_NSID = 1 << 7,       /* NETLINK_LISTEN_ALL_NSID: nsid */
-	WEFT_CMSG_EXTERR = 1 << 8,     /* IP_RECVERR: ee and offender */
-	WEFT_CMSG_RETOPTS = 1 << 9,    /* IP_RETOPTS: opts */
-	WEFT_CMSG_RXQ_OVFL = 1 << 10,  /* SO_RXQ_OVFL: drops */
+	WEFT_CMSG_TTL = 1 << 2,		/* IP_TTL */
+	WEFT_CMSG_TOS = 1 << 3,		/* IP_TOS */
+	WEFT_CMSG_PKTINFO = 1 << 4,	/* IP_PKTINFO: ifindex, spec_dst, dst */
+	WEFT_CMSG_AUXDATA = 1 << 5,	/* PACKET_AUXDATA */
+	WEFT_CMSG_NLPKTINFO = 1 << 6,	/* NETLINK_PKTINFO: group */
+	WEFT_CMSG_NSID = 1 << 7,	/* NETLINK_LISTEN_ALL_NSID: nsid */
+	WEFT_CMSG_EXTERR = 1 << 8,	/* IP_RECVERR: ee and offender */
+	WEFT_CMSG_RETOPTS = 1 << 9,	/* IP_RETOPTS: opts */
+	WEFT_CMSG_RXQ_OVFL = 1 << 10,	/* SO_RXQ_OVFL: drops */
 	WEFT_CMSG_TIMESTAMPING = 1 << 11,
-	WEFT_CMSG_CREDS = 1 << 12,     /* SO_PASSCRED on netlink */
-	WEFT_CMSG_GRO = 1 << 13,       /* UDP_GRO: gso_size */
+	WEFT_CMSG_CREDS = 1 << 12, /* SO_PASSCRED on netlink */
+	WEFT_CMSG_GRO = 1 << 13,   /* UDP_GRO: gso_size */
 };
 
 struct weft_dgram {
-	uint8_t kind; /* enum weft_dgram_kind */
-	uint8_t name_len; /* 0: no address */
-	uint16_t cmsgs;	  /* enum weft_dgram_cmsg */
-	int32_t error;	  /* errno of WEFT_DGRAM_ERROR */
+	uint8_t kind;	    /* enum weft_dgram_kind */
+	uint8_t name_len;   /* 0: no address */
+	uint16_t cmsgs;	    /* enum weft_dgram_cmsg */
+	int32_t error;	    /* errno of WEFT_DGRAM_ERROR */
 	uint32_t msg_flags; /* on the way out: the caller's MSG_* flags */
 	uint32_t ttl_tos;   /* ttl | tos << 8 */
 	uint8_t name[32];   /* struct sockaddr_in, _in6, _ll, _nl */

@@ -4,8 +4,8 @@
  * Every thread of a program that touches the network holds a connection: AF_UNIX SEQPACKET to
  * <run directory>/ctl. The first record is WEFT_OP_HELLO. A request is struct weft_req and its
  * payload; the answer struct weft_rep and its payload, with a descriptor where one is due. One
- * request is under way at a time; the daemon answers each at once and never blocks on it (waiting is
- * done on the sockets' own descriptors).
+ * request is under way at a time; the daemon answers each at once and never blocks on it (waiting
+ * is done on the sockets' own descriptors).
  *
  * How a socket is known: the daemon binds the program's end of each pair to an abstract AF_UNIX
  * name, "\0weft/<instance>/<id>/<family>/<type>/<protocol>" in decimal (instance in hex), so that
@@ -19,10 +19,10 @@
 #include <stdint.h>
 
 #define WEFT_PROTOCOL 1u
-#define WEFT_MSG_MAX (192 * 1024) /* a record on a connection: header and payload */
+#define WEFT_MSG_MAX  (192 * 1024) /* a record on a connection: header and payload */
 
 /* Environment a program runs with. */
-#define WEFT_ENV_DIR "WEFT_DIR"	    /* the instance's run directory */
+#define WEFT_ENV_DIR   "WEFT_DIR"   /* the instance's run directory */
 #define WEFT_ENV_NETNS "WEFT_NETNS" /* "<ino>:<token fd>" of the process's namespace */
 
 enum weft_op {
@@ -34,35 +34,38 @@ enum weft_op {
 	WEFT_OP_GETNAME,    /* sock; arg0: 1 for the peer. Reply: payload sockaddr */
 	WEFT_OP_SEND,	    /* sock; payload: struct weft_dgram, data. Reply: arg0 bytes */
 	WEFT_OP_SETSOCKOPT, /* sock; arg0 level, arg1 name; payload: value */
-	WEFT_OP_GETSOCKOPT, /* sock; arg0 level, arg1 name, arg2 room; payload: value in (some read it).
-			       Reply: payload value */
-	WEFT_OP_IOCTL,	    /* sock; arg0 cmd; payload: the argument, flattened (see below). Reply: same */
-	WEFT_OP_SHUTDOWN,   /* sock; arg0 how */
-	WEFT_OP_LISTEN,	    /* sock; arg0 backlog */
-	WEFT_OP_MMAP,	    /* sock; arg0 length. Reply: fd of the ring's memory, arg0 its size */
-	WEFT_OP_SEND_KICK,  /* sock: frames wait in a transmit ring */
-	WEFT_OP_NS_NEW,	    /* unshare(CLONE_NEWNET). Reply: arg0 ino, fd: token */
-	WEFT_OP_NS_SET,	    /* setns: arg0 ino. Reply: arg0 ino, fd: token */
-	WEFT_OP_NS_OF_PID,  /* arg0 pid. Reply: arg0 ino */
-	WEFT_OP_NS_FILE,    /* arg0 ino (0: own). Reply: payload path of the namespace's file */
-	WEFT_OP_NS_NAME,    /* mount --bind on a name: arg0 ino, payload name */
-	WEFT_OP_NS_UNNAME,  /* umount: payload name */
-	WEFT_OP_OPEN,	    /* arg0 O_* flags, arg1 mode; payload path (/proc/net/dev). Reply: fd of a memfd
-			       with the content (read) or nothing, arg0: 1 when the file takes writes,
-			       arg1: file handle for WEFT_OP_WRITE */
-	WEFT_OP_WRITE,	    /* arg0 ignored; payload: path NUL text, as one write(2). Reply: arg0 bytes */
-	WEFT_OP_SHADOW,	    /* payload path of a directory or file. Reply: payload path of a real copy of
-			       the tree at that level, with names, kinds and modes right */
-	WEFT_OP_INFO,	    /* payload: what ("stages", "drops", "clients", "trace ..."). Reply: fd of a memfd
-			       with JSON */
-	WEFT_OP_STOP,	    /* ends the daemon */
-	WEFT_OP_KEEP,	    /* arg0: 1 the daemon stays when its last client leaves */
-	WEFT_OP_ACCEPT,	    /* reserved for streams */
+	WEFT_OP_GETSOCKOPT, /* sock; arg0 level, arg1 name, arg2 room; payload: value in (some read
+			       it). Reply: payload value */
+	WEFT_OP_IOCTL, /* sock; arg0 cmd; payload: the argument, flattened (see below). Reply: same
+			*/
+	WEFT_OP_SHUTDOWN,  /* sock; arg0 how */
+	WEFT_OP_LISTEN,	   /* sock; arg0 backlog */
+	WEFT_OP_MMAP,	   /* sock; arg0 length. Reply: fd of the ring's memory, arg0 its size */
+	WEFT_OP_SEND_KICK, /* sock: frames wait in a transmit ring */
+	WEFT_OP_NS_NEW,	   /* unshare(CLONE_NEWNET). Reply: arg0 ino, fd: token */
+	WEFT_OP_NS_SET,	   /* setns: arg0 ino. Reply: arg0 ino, fd: token */
+	WEFT_OP_NS_OF_PID, /* arg0 pid. Reply: arg0 ino */
+	WEFT_OP_NS_FILE,   /* arg0 ino (0: own). Reply: payload path of the namespace's file */
+	WEFT_OP_NS_NAME,   /* mount --bind on a name: arg0 ino, payload name */
+	WEFT_OP_NS_UNNAME, /* umount: payload name */
+	WEFT_OP_OPEN,	/* arg0 O_* flags, arg1 mode; payload path (/proc/net/dev). Reply: fd of a
+			   memfd   with the content (read) or nothing, arg0: 1 when the file takes
+			   writes,   arg1: file handle for WEFT_OP_WRITE */
+	WEFT_OP_WRITE,	/* arg0 ignored; payload: path NUL text, as one write(2). Reply: arg0 bytes
+			 */
+	WEFT_OP_SHADOW, /* payload path of a directory or file. Reply: payload path of a real copy
+			   of the tree at that level, with names, kinds and modes right */
+	WEFT_OP_INFO,	/* payload: what ("stages", "drops", "clients", "trace ..."). Reply: fd of a
+			   memfd   with JSON */
+	WEFT_OP_STOP,	/* ends the daemon */
+	WEFT_OP_KEEP,	/* arg0: 1 the daemon stays when its last client leaves */
+	WEFT_OP_ACCEPT, /* reserved for streams */
 };
 
 /* ioctl arguments, flattened: struct ifreq by itself; SIOCGIFCONF: struct ifconf's length as
  * uint32_t in, the array of struct ifreq out; SIOCETHTOOL: struct ifreq, then the bytes ifr_data
- * points to; SIOCGARP and its like: struct arpreq; FIONREAD and its like are answered by the shim. */
+ * points to; SIOCGARP and its like: struct arpreq; FIONREAD and its like are answered by the shim.
+ */
 
 struct weft_req {
 	uint32_t op;

@@ -44,7 +44,8 @@ static void test_csum(void **state)
 	}
 }
 
-/* First outputs of SipHash-1-3 with key 00..0f over 00, 01, ... differ per length and are stable. */
+/* First outputs of SipHash-1-3 with key 00..0f over 00, 01, ... differ per length and are stable.
+ */
 static void test_siphash(void **state)
 {
 	struct hash_key k = {{0x0706050403020100ULL, 0x0f0e0d0c0b0a0908ULL}};

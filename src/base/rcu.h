@@ -1,6 +1,6 @@
 /*
- * rcu: the flavour of liburcu that weft uses: QSBR. A thread that runs a worker registers, reports a
- * quiescent state once a step and goes offline while it sleeps; lookups then cost a plain load.
+ * rcu: the flavour of liburcu that weft uses: QSBR. A thread that runs a worker registers, reports
+ * a quiescent state once a step and goes offline while it sleeps; lookups then cost a plain load.
  *
  * Control publishes with rcu_assign_pointer() / rcu_set_pointer() and frees with call_rcu() or
  * rcu_free(); free functions run on liburcu's thread, so they only free memory.

@@ -1,10 +1,11 @@
 /*
  * wheel: the levels in detail.
  *
- * Level l has 64 slots of 64^l ticks. A timer goes to the lowest level whose span holds its distance from
- * the wheel's tick, in the slot its expiry tick falls into. Each time a level's index wraps to 0, the
- * next level's current slot is emptied into the levels below ("cascade"). A bit per slot tells which
- * hold timers, so an idle stretch is skipped with a count of trailing zeroes instead of tick by tick.
+ * Level l has 64 slots of 64^l ticks. A timer goes to the lowest level whose span holds its
+ * distance from the wheel's tick, in the slot its expiry tick falls into. Each time a level's index
+ * wraps to 0, the next level's current slot is emptied into the levels below ("cascade"). A bit per
+ * slot tells which hold timers, so an idle stretch is skipped with a count of trailing zeroes
+ * instead of tick by tick.
  */
 #include "base/wheel.h"
 

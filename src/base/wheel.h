@@ -16,9 +16,9 @@
 #include "base/util.h"
 
 #define WHEEL_TICK_SHIFT 20
-#define WHEEL_SLOT_BITS 6
-#define WHEEL_SLOTS (1u << WHEEL_SLOT_BITS)
-#define WHEEL_LEVELS 8
+#define WHEEL_SLOT_BITS	 6
+#define WHEEL_SLOTS	 (1u << WHEEL_SLOT_BITS)
+#define WHEEL_LEVELS	 8
 
 struct timer;
 struct wheel;
@@ -26,14 +26,14 @@ typedef void timer_fn(struct timer *t, uint64_t now);
 
 struct timer {
 	struct cds_list_head link; /* empty: not pending */
-	uint64_t expires;          /* ns */
+	uint64_t expires;	   /* ns */
 	timer_fn *fn;
 	struct wheel *wheel; /* the wheel it pends on; NULL when not pending */
 	uint16_t slot;
 };
 
 struct wheel {
-	uint64_t tick;     /* last tick run */
+	uint64_t tick;	   /* last tick run */
 	uint64_t n_timers; /* pending */
 	uint64_t bits[WHEEL_LEVELS];
 	struct cds_list_head slot[WHEEL_LEVELS][WHEEL_SLOTS];
@@ -61,5 +61,6 @@ void timer_set(struct wheel *w, struct timer *t, uint64_t expires);
 void timer_del(struct timer *t);
 /* Fires what is due at now; returns how many fired. At most `budget` in one call (0: no limit). */
 unsigned wheel_run(struct wheel *w, uint64_t now, unsigned budget);
-/* Time of the next wheel_run worth making (never later than the next expiry), UINT64_MAX if none. */
+/* Time of the next wheel_run worth making (never later than the next expiry), UINT64_MAX if none.
+ */
 uint64_t wheel_next(const struct wheel *w);

@@ -15,7 +15,8 @@ struct cbpf;
 
 /* Checks and copies a program. 0, -EINVAL (the kernel's sk_chk_filter rules) or -ENOMEM. */
 int cbpf_new(const struct sock_filter *insns, unsigned n, struct cbpf **out);
-void cbpf_free(struct cbpf *prog); /* NULL is fine; readers must be gone (call after a grace period) */
+void cbpf_free(
+	struct cbpf *prog); /* NULL is fine; readers must be gone (call after a grace period) */
 /* Runs over the packet's bytes from its current data offset; returns the bytes to keep, 0: reject.
  * `ifindex`, `hatype` are the device's. Borrows. */
 uint32_t cbpf_run(const struct cbpf *prog, const struct pkt *p, int ifindex, uint16_t hatype);

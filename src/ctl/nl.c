@@ -165,7 +165,8 @@ int nl_ack(struct nl_req *r, int err)
 
 static bool joined(const struct nl_sock *s, unsigned group)
 {
-	return group && group <= NL_GROUPS_MAX && (s->groups[(group - 1) / 64] >> ((group - 1) % 64) & 1);
+	return group && group <= NL_GROUPS_MAX &&
+	       (s->groups[(group - 1) / 64] >> ((group - 1) % 64) & 1);
 }
 
 /* Does s, which listens everywhere, know `net` by an id? */

@@ -3,8 +3,8 @@
  *
  * A family (rtnetlink, generic netlink) registers handlers by message type. nl checks the header,
  * parses attributes against the handler's policy with the kernel's rules (strict where the kernel
- * is strict, NETLINK_GET_STRICT_CHK for dumps), calls the handler, and sends what it built, then the
- * ACK or error as a datagram of its own. Errors carry the kernel's extended ACK when the socket
+ * is strict, NETLINK_GET_STRICT_CHK for dumps), calls the handler, and sends what it built, then
+ * the ACK or error as a datagram of its own. Errors carry the kernel's extended ACK when the socket
  * asked (NETLINK_EXT_ACK, NETLINK_CAP_ACK).
  *
  * Dumps: `dump` is called again and again with the same nl_dump until it returns 0; it stops when
@@ -36,11 +36,11 @@ enum nla_kind {
 	NLA_K_U32,
 	NLA_K_U64,
 	NLA_K_FLAG,
-	NLA_K_STRING,	 /* at most len bytes, NUL optional */
+	NLA_K_STRING,	  /* at most len bytes, NUL optional */
 	NLA_K_NUL_STRING, /* must end in NUL, at most len + 1 */
-	NLA_K_BINARY,	 /* at most len bytes */
-	NLA_K_EXACT,	 /* exactly len bytes */
-	NLA_K_NESTED,	 /* by `nested` (n_nested rows), or any when NULL */
+	NLA_K_BINARY,	  /* at most len bytes */
+	NLA_K_EXACT,	  /* exactly len bytes */
+	NLA_K_NESTED,	  /* by `nested` (n_nested rows), or any when NULL */
 	NLA_K_REJECT,
 	NLA_K_BITFIELD32,
 };
@@ -58,13 +58,15 @@ struct nla_policy {
 };
 
 enum nl_strict {
-	NL_LIBERAL,   /* unknown types ignored, trailing bytes ignored */
-	NL_STRICT,    /* unknown types, trailing bytes and bad lengths refused, with the kernel's texts */
-	NL_DSTRICT,   /* unknown types and trailing bytes refused: what older dumps check */
+	NL_LIBERAL, /* unknown types ignored, trailing bytes ignored */
+	NL_STRICT, /* unknown types, trailing bytes and bad lengths refused, with the kernel's texts
+		    */
+	NL_DSTRICT, /* unknown types and trailing bytes refused: what older dumps check */
 };
 
 /* Parses attributes into tb[0..max] by type. 0 or -EINVAL/-ERANGE/-EOPNOTSUPP with ext set as the
- * kernel's __nla_parse does. Depth of nesting is bounded. base: start of the message, for offsets. */
+ * kernel's __nla_parse does. Depth of nesting is bounded. base: start of the message, for offsets.
+ */
 int nl_parse(const struct nlattr **tb, unsigned max, const void *attrs, size_t len,
 	     const struct nla_policy *policy, unsigned n_policy, enum nl_strict strict,
 	     const void *base, struct extack *ext);
@@ -130,14 +132,14 @@ void nl_dump_end(struct nl_dump *d, struct nlmsghdr *nlh, bool keep);
 /* ---- families ---- */
 
 struct nl_handler {
-	uint16_t type;	/* RTM_NEWLINK, ... */
-	int family;	/* AF_* that it serves; AF_UNSPEC: any without its own row */
+	uint16_t type; /* RTM_NEWLINK, ... */
+	int family;    /* AF_* that it serves; AF_UNSPEC: any without its own row */
 	int (*doit)(struct nl_req *r);
 	/* 0: finished; 1: datagram full, call again; -errno. */
 	int (*dump)(struct nl_dump *d);
 	uint8_t flags;
 };
-#define NL_H_BULK_DEL 1
+#define NL_H_BULK_DEL	1
 #define NL_H_SPLIT_DONE 2 /* NLMSG_DONE never shares a datagram with the dump's messages */
 
 struct nl_family {
@@ -146,7 +148,8 @@ struct nl_family {
 	/* One request; called with nlh checked. Default (NULL): looks into handlers. */
 	int (*rcv)(struct nl_req *r);
 	/* First handler rows are found by hash of (type, family). */
-	const struct nl_handler *const *handlers; /* NULL-terminated array of tables, type 0 ends one */
+	const struct nl_handler *const
+		*handlers; /* NULL-terminated array of tables, type 0 ends one */
 	/* May this group be joined? NULL: yes. */
 	int (*bind_group)(struct net *net, unsigned group);
 };
@@ -163,7 +166,8 @@ void nl_show(struct net *net, FILE *out);
 /* Is anyone listening? Saves building what nobody reads. */
 bool nl_has_listeners(struct net *net, int protocol, unsigned group);
 /* Sends to all members of the group in net (and to LISTEN_ALL_NSID sockets of other namespaces).
- * Listeners that are full get ENOBUFS. `except`: port id that is left out unless it asked for echo. */
+ * Listeners that are full get ENOBUFS. `except`: port id that is left out unless it asked for echo.
+ */
 void nl_multicast(struct net *net, int protocol, unsigned group, const void *msgs, size_t len,
 		  uint32_t except);
 /* One datagram to one port. */

@@ -80,8 +80,8 @@ static unsigned kind_size(uint8_t kind)
 	}
 }
 
-static int check_string(const struct parse *p, const struct nlattr *a,
-			const struct nla_policy *row, size_t len)
+static int check_string(const struct parse *p, const struct nlattr *a, const struct nla_policy *row,
+			size_t len)
 {
 	const char *s = mnl_attr_get_payload(a);
 
@@ -101,8 +101,8 @@ static int check_string(const struct parse *p, const struct nlattr *a,
 	return 0;
 }
 
-static int check_nested(const struct parse *p, const struct nlattr *a,
-			const struct nla_policy *row, size_t len)
+static int check_nested(const struct parse *p, const struct nlattr *a, const struct nla_policy *row,
+			size_t len)
 {
 	if (len == 0)
 		return 0;

@@ -9,8 +9,8 @@
  */
 #include "ctl/nl_sock.h"
 
-#define ROOM_SMALL 3776
-#define ROOM_LARGE (32 * 1024)
+#define ROOM_SMALL   3776
+#define ROOM_LARGE   (32 * 1024)
 #define RCVBUF_LARGE 400000
 
 static size_t dump_room(const struct nl_sock *s)

@@ -68,8 +68,8 @@ int nl_autobind(struct nl_sock *s)
 	/* The process's id first; when that is taken, "negative" ones, which no process has. */
 	while (!portid || insert_port(s, portid)) {
 		if (nl->rover == -4096)
-			nl->rover = INT32_MIN +
-				    (int32_t)rng_below(&s->sk.weft->worker[0]->rng, INT32_MAX - 4096);
+			nl->rover = INT32_MIN + (int32_t)rng_below(&s->sk.weft->worker[0]->rng,
+								   INT32_MAX - 4096);
 		portid = (uint32_t)nl->rover;
 		nl->rover = nl->rover == INT32_MIN ? -4097 : nl->rover - 1;
 	}
@@ -574,7 +574,7 @@ void nl_show(struct net *net, FILE *out)
 	      "Inode\n",
 	      out);
 	rcu_read_lock();
-	cds_lfht_for_each_entry(net->weft->nl->socks, &it, s, node) {
+	cds_lfht_for_each_entry (net->weft->nl->socks, &it, s, node) {
 		if (s->sk.net != net)
 			continue;
 		fprintf(out, "%016x %-3d %-10u %08x %-8d %-8d %-5d %-8d %-8u %-8lu\n", 0,

@@ -12,8 +12,8 @@
 #include "ctl/nl.h"
 #include "run/instance.h"
 
-#define NL_GROUPS_MAX 512
-#define NL_PROTOCOLS 32
+#define NL_GROUPS_MAX	512
+#define NL_PROTOCOLS	32
 #define NL_HANDLERS_MAX 8 /* families that serve one message type */
 
 struct nl_dump_run;
@@ -37,9 +37,9 @@ struct nl_sock {
 struct nl_dump_run {
 	struct nl_dump d;
 	const struct nl_handler *h;
-	bool over;   /* the handler has said its last; DONE is still to be sent */
-	int status;  /* for DONE */
-	bool busy;   /* inside nl_dump_go_on(), whose send may run the reader */
+	bool over;  /* the handler has said its last; DONE is still to be sent */
+	int status; /* for DONE */
+	bool busy;  /* inside nl_dump_go_on(), whose send may run the reader */
 	struct nlmsghdr *nlh;
 };
 
@@ -57,7 +57,7 @@ struct nl {
 	struct cds_list_head all_nsid; /* sockets that listen to all namespaces */
 	int32_t rover;
 	const struct nl_resolver *resolver;
-	void *ctrl; /* genl's */
+	void *ctrl;	      /* genl's */
 	struct event_sub sub; /* rtnl's */
 };
 

@@ -6,9 +6,9 @@
 #include "ctl/nl_sock.h"
 
 static const struct nl_handler *const handlers[] = {
-	rtnl_link_handlers,  rtnl_linkprop_handlers, rtnl_stats_handlers,    rtnl_addr_handlers,
-	rtnl_route_handlers, rtnl_neigh_handlers,    rtnl_neightbl_handlers, rtnl_nsid_handlers,
-	rtnl_netconf_handlers, rtnl_rule_handlers,   rtnl_tc_handlers,	     NULL,
+	rtnl_link_handlers,    rtnl_linkprop_handlers, rtnl_stats_handlers,    rtnl_addr_handlers,
+	rtnl_route_handlers,   rtnl_neigh_handlers,    rtnl_neightbl_handlers, rtnl_nsid_handlers,
+	rtnl_netconf_handlers, rtnl_rule_handlers,     rtnl_tc_handlers,       NULL,
 };
 
 static const struct nl_family rtnl_family = {
@@ -158,8 +158,8 @@ static void on_event(void *arg, const struct event *e)
 		break;
 	case EVENT_ADDR_NEW:
 	case EVENT_ADDR_DEL:
-		rtnl_addr_notify(e->net, e->obj, e->type == EVENT_ADDR_NEW ? RTM_NEWADDR : RTM_DELADDR,
-				 cause);
+		rtnl_addr_notify(e->net, e->obj,
+				 e->type == EVENT_ADDR_NEW ? RTM_NEWADDR : RTM_DELADDR, cause);
 		break;
 	case EVENT_ROUTE_NEW:
 		rtnl_route_notify(e->net, e->obj, RTM_NEWROUTE, (uint16_t)e->arg, cause);

@@ -1,10 +1,10 @@
 /*
  * rtnl: rtnetlink: what `ip`, `bridge` and `tc` speak.
  *
- * One file a kind of object (rtnl_link*, rtnl_addr, rtnl_route, rtnl_neigh, rtnl_rule, ...), each with
- * its attribute tables, its handlers and the filling of its messages; rtnl.c gathers the handler
- * tables into the family, and turns the instance's events into notifications. A request's port id
- * and sequence number reach its notifications through the event chain's cause.
+ * One file a kind of object (rtnl_link*, rtnl_addr, rtnl_route, rtnl_neigh, rtnl_rule, ...), each
+ * with its attribute tables, its handlers and the filling of its messages; rtnl.c gathers the
+ * handler tables into the family, and turns the instance's events into notifications. A request's
+ * port id and sequence number reach its notifications through the event chain's cause.
  *
  * A message that is not part of a dump is built in a buffer from rtnl_msg_new(), made for the bytes
  * its builder says it may need, and sent with rtnl_reply() or rtnl_notify(), which free it.
@@ -62,10 +62,10 @@ struct net *rtnl_net_by(struct nl_req *r, const struct nlattr *pid, const struct
 /* ---- links, for each other and for notifications ---- */
 
 struct rtnl_link_new {
-	uint32_t change;      /* ifi_change */
-	uint32_t ext_mask;    /* RTEXT_FILTER_* */
-	int target_nsid;      /* -1: none */
-	struct net *new_net;  /* where it moved; NULL */
+	uint32_t change;     /* ifi_change */
+	uint32_t ext_mask;   /* RTEXT_FILTER_* */
+	int target_nsid;     /* -1: none */
+	struct net *new_net; /* where it moved; NULL */
 	int new_ifindex;
 };
 

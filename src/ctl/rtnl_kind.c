@@ -101,7 +101,7 @@ int rtnl_kind_parse(struct nl_req *r, const struct dev_kind *kind, const struct 
 
 	given[0] = given[1] = 0;
 	if (data) {
-		mnl_attr_for_each_nested(a, data) {
+		mnl_attr_for_each_nested (a, data) {
 			unsigned at;
 			const struct dev_param *p = find_param(kind, mnl_attr_get_type(a), &at);
 			if (!p)

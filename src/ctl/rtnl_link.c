@@ -239,7 +239,8 @@ static int read_filter(struct nl_req *r, const struct nlattr **tb, struct link_f
 			net_put(f->net);
 			f->net = rtnl_target_net(r, tb[i], &err);
 			if (!f->net)
-				return extack_set(&r->ext, err, "Invalid target network namespace id");
+				return extack_set(&r->ext, err,
+						  "Invalid target network namespace id");
 			f->how.target_nsid = (int)nl_get_u32(tb[i]);
 		} else if (i == IFLA_EXT_MASK) {
 			f->how.ext_mask = nl_get_u32(tb[i]);

@@ -203,7 +203,8 @@ void rtnl_link_fill(struct nlmsghdr *nlh, struct netdev *dev, struct net *net,
 	}
 	if (has_perm_addr(dev))
 		mnl_attr_put(nlh, IFLA_PERM_ADDRESS, dev->addr_len, dev->perm_addr);
-	mnl_attr_put_strz(nlh, IFLA_QDISC, dev->was_up || (dev->flags & IFF_UP) ? "noqueue" : "noop");
+	mnl_attr_put_strz(nlh, IFLA_QDISC,
+			  dev->was_up || (dev->flags & IFF_UP) ? "noqueue" : "noop");
 	fill_af_spec(nlh, dev);
 	mnl_attr_put(nlh, IFLA_MAP, sizeof(no_map), &no_map);
 	fill_altnames(nlh, dev);

@@ -27,14 +27,14 @@ struct dev_param {
 	uint16_t attr; /* IFLA_VLAN_ID, ... */
 	uint8_t type;  /* enum param_type */
 	uint8_t flags;
-	uint16_t off;  /* of the member in the parameter struct */
+	uint16_t off; /* of the member in the parameter struct */
 	uint32_t min, max;
 	const char *name; /* "id": for the manual and messages */
 	const char *unit; /* "s", "packets", NULL */
 };
 
-#define PARAM_RDONLY 1   /* shown, not set */
-#define PARAM_CREATE 2   /* only when the device is made */
+#define PARAM_RDONLY   1 /* shown, not set */
+#define PARAM_CREATE   2 /* only when the device is made */
 #define PARAM_REQUIRED 4 /* must be given when the device is made */
 
 struct dev_new {
@@ -43,11 +43,11 @@ struct dev_new {
 	struct netdev *link;  /* IFLA_LINK, or NULL */
 	const char *name;     /* may hold %d; NULL: kind->name "%d" */
 	int ifindex;
-	const void *params;   /* the kind's struct, defaults filled in */
-	uint64_t given[2];    /* bit i: params table row i was given */
+	const void *params;	/* the kind's struct, defaults filled in */
+	uint64_t given[2];	/* bit i: params table row i was given */
 	const uint8_t *address; /* or NULL: the driver's choice */
-	unsigned mtu;         /* 0: the driver's choice */
-	unsigned n_txq, n_rxq; /* 0: the driver's choice */
+	unsigned mtu;		/* 0: the driver's choice */
+	unsigned n_txq, n_rxq;	/* 0: the driver's choice */
 	/* The peer of a pair (veth): where and how; name NULL: chosen */
 	struct net *peer_net;
 	const char *peer_name;
@@ -62,7 +62,7 @@ struct dev_kind {
 	size_t params_size;
 	const struct dev_param *params; /* n_params rows, or NULL */
 	unsigned n_params;
-	bool has_peer;	/* pairs: IFLA_INFO_DATA holds VETH_INFO_PEER */
+	bool has_peer; /* pairs: IFLA_INFO_DATA holds VETH_INFO_PEER */
 	const struct netdev_ops *ops;
 
 	/* Fills type, flags, MTU limits, features; called by netdev_alloc. */

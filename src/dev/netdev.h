@@ -36,7 +36,7 @@ struct net;
 struct in_dev;
 struct netdev;
 
-#define NETDEV_ALEN 32 /* MAX_ADDR_LEN */
+#define NETDEV_ALEN	  32 /* MAX_ADDR_LEN */
 #define NETDEV_QUEUES_MAX 4096
 
 /* Per worker and device; summed on read into struct rtnl_link_stats64. */
@@ -62,7 +62,7 @@ enum dev_feature {
 	DEV_F_GRO = 1 << 6,
 	DEV_F_VLAN_TX = 1 << 7,
 	DEV_F_VLAN_RX = 1 << 8,
-	DEV_F_LLTX = 1 << 9,     /* xmit may run on several workers at once */
+	DEV_F_LLTX = 1 << 9, /* xmit may run on several workers at once */
 	DEV_F_LOOPBACK = 1 << 10,
 	DEV_F_NETNS_LOCAL = 1 << 11,
 	DEV_F_UDP_SEG = 1 << 12,
@@ -83,15 +83,18 @@ struct netdev_ops {
 	int (*set_address)(struct netdev *dev, const uint8_t *addr, struct extack *ext);
 	void (*set_rx_mode)(struct netdev *dev);
 	int (*set_features)(struct netdev *dev, uint32_t features);
-	/* IFLA_LINK of the device: index in *net (its own namespace unless set); 0: its own index. */
+	/* IFLA_LINK of the device: index in *net (its own namespace unless set); 0: its own index.
+	 */
 	int (*iflink)(const struct netdev *dev, struct net **net);
 	/* The device is about to leave with `lower`; e.g. veth takes its peer along. */
 	struct netdev *(*companion)(const struct netdev *dev);
 	/* Counters a device keeps besides the core's, added to *st. */
 	void (*stats)(const struct netdev *dev, struct rtnl_link_stats64 *st);
 	/* ethtool -i, -S */
-	void (*drvinfo)(const struct netdev *dev, char *driver, char *version, char *bus, size_t len);
-	unsigned (*ethtool_stats)(const struct netdev *dev, const char *const **names, uint64_t *vals);
+	void (*drvinfo)(const struct netdev *dev, char *driver, char *version, char *bus,
+			size_t len);
+	unsigned (*ethtool_stats)(const struct netdev *dev, const char *const **names,
+				  uint64_t *vals);
 };
 
 /* What a bridge, team or macvlan does with a batch that arrived on its port. It takes what it
@@ -102,7 +105,7 @@ typedef void rx_handler_fn(struct worker *w, struct netdev *dev, struct batch *b
 struct tap {
 	struct cds_list_head link; /* in dev->taps or net's all-taps; RCU */
 	uint16_t protocol;	   /* be16, ETH_P_ALL or one ethertype */
-	bool incoming_only;        /* one ethertype: sees only received frames */
+	bool incoming_only;	   /* one ethertype: sees only received frames */
 	void (*fn)(struct worker *w, struct tap *t, struct netdev *dev, struct pkt *p, bool out);
 };
 
@@ -138,7 +141,7 @@ struct netdev {
 	rx_handler_fn *rx_handler;
 	void *rx_handler_data;
 	struct vlan_group *vlans; /* of the VLAN driver */
-	struct in_dev *in_dev;    /* of IPv4 */
+	struct in_dev *in_dev;	  /* of IPv4 */
 	void *in6_dev;		  /* of IPv6 */
 	struct dev_count *count;  /* [worker] */
 	bool carrier;
@@ -167,7 +170,7 @@ struct netdev {
 	struct cds_list_head altnames;
 	struct cds_list_head maddrs; /* struct dev_maddr */
 	struct cds_list_head uaddrs;
-	struct cds_list_head taps;   /* struct tap bound to this device */
+	struct cds_list_head taps;     /* struct tap bound to this device */
 	struct cds_list_head net_link; /* in net->devs, by ifindex */
 	struct cds_lfht_node index_node, name_node;
 	struct netdev *master;
@@ -191,7 +194,8 @@ struct dev_core {
 	struct event_chain *events;
 	const struct dev_kind *const *kinds; /* NULL-terminated */
 	proto_input_fn *ip4_input, *ip6_input, *arp_input;
-	/* VLAN driver's hook: takes the tagged packets out of b (or re-aims p->dev); see drivers/vlan */
+	/* VLAN driver's hook: takes the tagged packets out of b (or re-aims p->dev); see
+	 * drivers/vlan */
 	void (*vlan_input)(struct worker *w, struct netdev *dev, struct batch *b);
 	struct worker **workers; /* [n_workers] */
 	int last_ifindex_hint;
@@ -199,8 +203,8 @@ struct dev_core {
 
 /* ---- life: control thread ---- */
 
-/* Allocates an unregistered device of a kind: queues as asked (>= 1), defaults of an Ethernet device.
- * NULL when out of memory. */
+/* Allocates an unregistered device of a kind: queues as asked (>= 1), defaults of an Ethernet
+ * device. NULL when out of memory. */
 struct netdev *netdev_alloc(struct dev_core *core, const struct dev_kind *kind, unsigned n_txq,
 			    unsigned n_rxq);
 /* Frees a device that was never registered. NULL is fine. */
@@ -213,7 +217,8 @@ int netdev_register(struct netdev *dev, struct net *net, const char *name, int i
 /* Takes it down and out, with everything stacked on it, and frees it after a grace period. */
 void netdev_unregister(struct netdev *dev);
 /* Moves to another namespace, under `name` (NULL: its own; "dev%d" when that is taken and
- * `name` NULL asks for a fallback), index kept if free. Addresses and routes are lost as in Linux. */
+ * `name` NULL asks for a fallback), index kept if free. Addresses and routes are lost as in Linux.
+ */
 int netdev_change_net(struct netdev *dev, struct net *net, const char *name, int ifindex,
 		      struct extack *ext);
 
@@ -238,7 +243,8 @@ int netdev_maddr_add(struct netdev *dev, const uint8_t *addr);
 int netdev_maddr_del(struct netdev *dev, const uint8_t *addr);
 /* IFF_* as user space sees them (with RUNNING, LOWER_UP, DORMANT worked out). */
 unsigned netdev_user_flags(const struct netdev *dev);
-/* Stacks upper on lower (vlan, macvlan): sets upper->lower, the list; -EBUSY on a loop or depth > 8. */
+/* Stacks upper on lower (vlan, macvlan): sets upper->lower, the list; -EBUSY on a loop or depth
+ * > 8. */
 int netdev_link_lower(struct netdev *upper, struct netdev *lower, struct extack *ext);
 void netdev_unlink_lower(struct netdev *upper);
 bool netdev_name_valid(const char *name);
@@ -255,7 +261,8 @@ void tap_del(struct net *net, struct netdev *dev, struct tap *t);
 
 /* Takes a batch received on dev's queue; packets start at the link header (l2 is set here). */
 void netdev_rx(struct worker *w, struct netdev *dev, struct batch *b);
-/* Takes; the frames are received by b->p[i]->dev at the end of this step, or dropped (CPU_BACKLOG). */
+/* Takes; the frames are received by b->p[i]->dev at the end of this step, or dropped (CPU_BACKLOG).
+ */
 void netdev_rx_later(struct worker *w, struct batch *b);
 /* Runs the backlog: worker->backlog_run. */
 void netdev_backlog_run(struct worker *w, unsigned budget);

@@ -39,5 +39,5 @@ void fib4_lookup_bulk(const struct fib4 *f, const uint32_t *addr, uint32_t *val,
 /* Prefixes in order of (prefix, length), starting after (*prefix, *len) when `next`; false at the
  * end. Survives changes between calls. Writer. */
 bool fib4_walk(const struct fib4 *f, bool next, uint32_t *prefix, unsigned *len, uint32_t *val);
-size_t fib4_size(const struct fib4 *f);  /* prefixes */
+size_t fib4_size(const struct fib4 *f);	 /* prefixes */
 size_t fib4_bytes(const struct fib4 *f); /* memory held, both for lookup and for the writer */

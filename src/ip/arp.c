@@ -90,7 +90,7 @@ static bool addr_onlink(const struct in_dev *in, uint32_t a, uint32_t b)
 {
 	struct in_ifaddr *ifa;
 
-	cds_list_for_each_entry_rcu(ifa, &((struct in_dev *)in)->addrs, link)
+	cds_list_for_each_entry_rcu (ifa, &((struct in_dev *)in)->addrs, link)
 		if (!((ifa->address ^ a) & ifa->mask) && (!b || !((ifa->address ^ b) & ifa->mask)))
 			return true;
 	return false;
@@ -103,7 +103,7 @@ static bool addr_confirm(const struct in_dev *in, uint32_t dst, uint32_t local, 
 	bool have = false, same = false;
 	struct in_ifaddr *ifa;
 
-	cds_list_for_each_entry_rcu(ifa, &((struct in_dev *)in)->addrs, link) {
+	cds_list_for_each_entry_rcu (ifa, &((struct in_dev *)in)->addrs, link) {
 		have |= ifa->local == local && ifa->scope <= scope;
 		same |= !((ifa->address ^ local) & ifa->mask) &&
 			(!dst || !((ifa->address ^ dst) & ifa->mask));
@@ -115,7 +115,7 @@ static bool addr_confirm_any(struct net *net, uint32_t local, unsigned scope)
 {
 	struct netdev *dev;
 
-	cds_list_for_each_entry_rcu(dev, &net->devs, net_link) {
+	cds_list_for_each_entry_rcu (dev, &net->devs, net_link) {
 		const struct in_dev *in = in_dev_get(dev);
 
 		if (in && addr_confirm(in, 0, local, scope))
@@ -442,8 +442,8 @@ void arp_input(struct worker *w, struct netdev *dev, struct batch *b)
 		trace_pkt(w, p, "arp");
 		if ((dev->flags & IFF_NOARP) || p->type == PACKET_OTHERHOST ||
 		    p->type == PACKET_LOOPBACK || !in_dev_get(dev)) {
-			pkt_drop(w, p, p->type == PACKET_OTHERHOST ? DROP_OTHERHOST :
-								     DROP_ARP_IGNORED);
+			pkt_drop(w, p,
+				 p->type == PACKET_OTHERHOST ? DROP_OTHERHOST : DROP_ARP_IGNORED);
 			continue;
 		}
 		if (!arp_parse(dev, p, &f)) {

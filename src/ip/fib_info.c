@@ -1,15 +1,15 @@
 /*
  * fib_info: the part of a route that many routes share: type, scope, metrics and next hop.
  *
- * What a new route asks for is checked, filled in on the stack, and looked for in a hash by content;
- * 10^6 routes over one gateway hold one. Each has an id, the index into
- * core->fibs; memory and id go back into use together, when a grace period has passed since the last
- * route let go, so a worker that holds an id never sees another fib_info behind it.
+ * What a new route asks for is checked, filled in on the stack, and looked for in a hash by
+ * content; 10^6 routes over one gateway hold one. Each has an id, the index into core->fibs; memory
+ * and id go back into use together, when a grace period has passed since the last route let go, so
+ * a worker that holds an id never sees another fib_info behind it.
  */
 #include "ip/ip4_core.h"
 
 #define FIB_ID_MAX (1u << 25) /* an id and a prefix length make a 31-bit value */
-#define NH_STATE (RTNH_F_DEAD | RTNH_F_LINKDOWN) /* flags that are not content */
+#define NH_STATE   (RTNH_F_DEAD | RTNH_F_LINKDOWN) /* flags that are not content */
 
 struct route_type {
 	int error;
@@ -17,13 +17,17 @@ struct route_type {
 };
 
 static const struct route_type types[RTN_MAX + 1] = {
-	[RTN_UNSPEC] = {0, RT_SCOPE_NOWHERE},	    [RTN_UNICAST] = {0, RT_SCOPE_UNIVERSE},
-	[RTN_LOCAL] = {0, RT_SCOPE_HOST},	    [RTN_BROADCAST] = {0, RT_SCOPE_LINK},
-	[RTN_ANYCAST] = {0, RT_SCOPE_LINK},	    [RTN_MULTICAST] = {0, RT_SCOPE_UNIVERSE},
+	[RTN_UNSPEC] = {0, RT_SCOPE_NOWHERE},
+	[RTN_UNICAST] = {0, RT_SCOPE_UNIVERSE},
+	[RTN_LOCAL] = {0, RT_SCOPE_HOST},
+	[RTN_BROADCAST] = {0, RT_SCOPE_LINK},
+	[RTN_ANYCAST] = {0, RT_SCOPE_LINK},
+	[RTN_MULTICAST] = {0, RT_SCOPE_UNIVERSE},
 	[RTN_BLACKHOLE] = {-EINVAL, RT_SCOPE_UNIVERSE},
 	[RTN_UNREACHABLE] = {-EHOSTUNREACH, RT_SCOPE_UNIVERSE},
 	[RTN_PROHIBIT] = {-EACCES, RT_SCOPE_UNIVERSE},
-	[RTN_THROW] = {-EAGAIN, RT_SCOPE_UNIVERSE}, [RTN_NAT] = {-EINVAL, RT_SCOPE_NOWHERE},
+	[RTN_THROW] = {-EAGAIN, RT_SCOPE_UNIVERSE},
+	[RTN_NAT] = {-EINVAL, RT_SCOPE_NOWHERE},
 	[RTN_XRESOLVE] = {-EINVAL, RT_SCOPE_NOWHERE},
 };
 
@@ -242,8 +246,9 @@ static int check_link(struct net *net, struct fib_info *fi, const struct route_c
 	struct netdev *dev = net_dev_by_index(net, cfg->oif);
 
 	if (cfg->nh_flags & (RTNH_F_PERVASIVE | RTNH_F_ONLINK))
-		return extack_set(ext, -EINVAL,
-				  "Invalid flags for nexthop - PERVASIVE and ONLINK can not be set");
+		return extack_set(
+			ext, -EINVAL,
+			"Invalid flags for nexthop - PERVASIVE and ONLINK can not be set");
 	if (!dev || !dev->in_dev)
 		return -ENODEV;
 	if (!netdev_running(dev))
@@ -402,7 +407,7 @@ unsigned fib_sync_down_dev(struct netdev *dev, enum event_type why, bool force)
 
 	if (!dev->in_dev)
 		return 0;
-	cds_list_for_each_entry(fi, &dev->in_dev->fibs, link) {
+	cds_list_for_each_entry (fi, &dev->in_dev->fibs, link) {
 		/* Local addresses outlive their device's going down. */
 		if (!force && fi->nh.scope == RT_SCOPE_NOWHERE)
 			continue;
@@ -424,7 +429,7 @@ bool fib_sync_up(struct netdev *dev, uint32_t flags)
 		return false;
 	if ((flags & RTNH_F_DEAD) && dev->carrier)
 		flags |= RTNH_F_LINKDOWN;
-	cds_list_for_each_entry(fi, &dev->in_dev->fibs, link) {
+	cds_list_for_each_entry (fi, &dev->in_dev->fibs, link) {
 		if (!(fi->nh.flags & flags))
 			continue;
 		WRITE_ONCE(fi->nh.flags, (uint8_t)(fi->nh.flags & ~flags));

@@ -9,7 +9,7 @@
  */
 #include "ip/ip4_path.h"
 
-#define ICMP_QUOTE_MAX 576 /* of the whole answer: RFC 1812 4.3.2.3 */
+#define ICMP_QUOTE_MAX	  576	     /* of the whole answer: RFC 1812 4.3.2.3 */
 #define ICMP_DUMMY_SOURCE 0xc0000008 /* 192.0.0.8 (RFC 7600): a router without an address */
 
 /* Is a message of this type an error (about which no error is sent)? */
@@ -181,8 +181,8 @@ static void error_decide(struct worker *w, const struct pkt *v, uint8_t type, ui
 		.opt_len = (uint8_t)opt_len,
 		.route = &res,
 	};
-	struct flow4 fl = {.daddr = tx.daddr, .saddr = tx.saddr, .tos = tx.tos & 0x1c,
-			   .proto = IPPROTO_ICMP};
+	struct flow4 fl = {
+		.daddr = tx.daddr, .saddr = tx.saddr, .tos = tx.tos & 0x1c, .proto = IPPROTO_ICMP};
 
 	if (route4_output(net, &fl, &res))
 		return;
@@ -264,8 +264,10 @@ static void reply(struct worker *w, struct netdev *dev, const uint8_t *hdr, stru
 		.opt_len = (uint8_t)opt_len,
 		.route = &res,
 	};
-	struct flow4 fl = {.daddr = faddr ? faddr : ip->saddr, .saddr = tx.saddr,
-			   .tos = ip->tos & 0x1c, .proto = IPPROTO_ICMP};
+	struct flow4 fl = {.daddr = faddr ? faddr : ip->saddr,
+			   .saddr = tx.saddr,
+			   .tos = ip->tos & 0x1c,
+			   .proto = IPPROTO_ICMP};
 	/* An address of one link only means the link it came from. */
 	if (ip4_is_multicast(ip->saddr) || !ip->saddr || route4_output(net, &fl, &res)) {
 		pkt_drop(w, p, DROP_IP_OUTNOROUTES);
@@ -277,7 +279,7 @@ static void reply(struct worker *w, struct netdev *dev, const uint8_t *hdr, stru
 		return;
 	}
 	p->type = PACKET_HOST;
-	p->flags &= (uint16_t)~(PKT_CSUM_OK | PKT_VLAN | PKT_HASH_L4);
+	p->flags &= (uint16_t) ~(PKT_CSUM_OK | PKT_VLAN | PKT_HASH_L4);
 	p->hash = 0;
 	p->mark = 0;
 	p->tstamp = 0;

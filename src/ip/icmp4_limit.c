@@ -3,15 +3,15 @@
  *
  * Two token buckets guard the types in icmp_ratemask: one a namespace (icmp_msgs_per_sec, with a
  * random price a message, so that nobody can count through it what others were told), and one a
- * destination (one message a icmp_ratelimit, six saved up). Destinations are remembered in a table of
- * fixed size, four to a set; a newcomer takes the place of the one least recently told something.
- * Control only: workers post their ICMP errors there.
+ * destination (one message a icmp_ratelimit, six saved up). Destinations are remembered in a table
+ * of fixed size, four to a set; a newcomer takes the place of the one least recently told
+ * something. Control only: workers post their ICMP errors there.
  */
 #include "ip/ip4_path.h"
 
-#define BURST_FACTOR 6
-#define REDIRECT_NUMBER 9
-#define REDIRECT_LOAD (20 * NSEC_PER_MSEC)
+#define BURST_FACTOR	 6
+#define REDIRECT_NUMBER	 9
+#define REDIRECT_LOAD	 (20 * NSEC_PER_MSEC)
 #define REDIRECT_SILENCE (REDIRECT_LOAD << (REDIRECT_NUMBER + 1))
 
 static bool limited(const struct net *net, uint8_t type, uint8_t code)

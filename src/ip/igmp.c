@@ -1,10 +1,10 @@
 /*
  * igmp: which multicast groups a device listens to, and telling routers so (RFC 2236, RFC 3376).
  *
- * A group is listed with the number of its users (sockets, and the device itself for 224.0.0.1). Its
- * link address goes to the driver's filter while the device is up. Joins and leaves are told in state
- * changes, repeated for robustness; queries are answered after a random wait, all groups in one
- * report. A querier of an older version makes the device speak that version for a while. Source
+ * A group is listed with the number of its users (sockets, and the device itself for 224.0.0.1).
+ * Its link address goes to the driver's filter while the device is up. Joins and leaves are told in
+ * state changes, repeated for robustness; queries are answered after a random wait, all groups in
+ * one report. A querier of an older version makes the device speak that version for a while. Source
  * lists are not kept: every join is "everything from everyone" (EXCLUDE of nothing).
  *
  * Control thread, save ip4_igmp_member().
@@ -16,20 +16,20 @@
 #include "ip/ip4_core.h"
 
 #define ROUTER_PRESENT (400 * NSEC_PER_SEC) /* an old querier not heard so long is gone */
-#define ALL_HOSTS htonl(INADDR_ALLHOSTS_GROUP)
-#define ALL_ROUTERS htonl(INADDR_ALLRTRS_GROUP)
+#define ALL_HOSTS      htonl(INADDR_ALLHOSTS_GROUP)
+#define ALL_ROUTERS    htonl(INADDR_ALLRTRS_GROUP)
 #define ALL_V3_ROUTERS htonl(0xe0000016)
-#define HEADER 24 /* IPv4 header with the router alert option */
+#define HEADER	       24 /* IPv4 header with the router alert option */
 
 struct igmp_group {
 	struct cds_list_head link; /* in in_dev->mc; RCU */
 	uint32_t addr;		   /* be32 */
 	unsigned users;
 	struct in_dev *in;
-	bool loaded;	     /* the driver listens to its link address */
-	bool reporter;	     /* we were the last to report it (v2: who leaves tells) */
+	bool loaded;	      /* the driver listens to its link address */
+	bool reporter;	      /* we were the last to report it (v2: who leaves tells) */
 	unsigned unsolicited; /* reports of the join still to send: v1, v2 */
-	unsigned changes;    /* state changes still to send: v3 */
+	unsigned changes;     /* state changes still to send: v3 */
 	struct timer timer;
 	struct rcu_head rcu;
 };
@@ -45,7 +45,7 @@ struct igmp_dev {
 	struct in_dev *in;
 	uint64_t v1_seen, v2_seen; /* until when an old querier counts as present */
 	unsigned qrv;		   /* robustness */
-	unsigned change_count;     /* state change reports still to send */
+	unsigned change_count;	   /* state change reports still to send */
 	struct timer change, general;
 	struct cds_list_head left;
 };
@@ -205,14 +205,14 @@ static void change_fire(struct timer *t, uint64_t now)
 	struct igmp_left *left, *next;
 	struct igmp_group *g;
 
-	cds_list_for_each_entry_safe(left, next, &id->left, link) {
+	cds_list_for_each_entry_safe (left, next, &id->left, link) {
 		report_add(&r, IGMPV3_CHANGE_TO_INCLUDE, left->addr);
 		if (--left->changes)
 			continue;
 		cds_list_del(&left->link);
 		free(left);
 	}
-	cds_list_for_each_entry(g, &in->mc, link) {
+	cds_list_for_each_entry (g, &in->mc, link) {
 		if (!g->changes || !reported(in, g->addr))
 			continue;
 		g->changes--;
@@ -231,7 +231,7 @@ static void general_fire(struct timer *t, uint64_t now)
 	struct report r = {.in = id->in};
 	struct igmp_group *g;
 
-	cds_list_for_each_entry(g, &id->in->mc, link)
+	cds_list_for_each_entry (g, &id->in->mc, link)
 		if (reported(id->in, g->addr))
 			report_add(&r, IGMPV3_MODE_IS_EXCLUDE, g->addr);
 	report_end(&r);
@@ -291,7 +291,7 @@ static struct igmp_left *left_find(struct igmp_dev *id, uint32_t addr)
 {
 	struct igmp_left *l;
 
-	cds_list_for_each_entry(l, &id->left, link)
+	cds_list_for_each_entry (l, &id->left, link)
 		if (l->addr == addr)
 			return l;
 	return NULL;
@@ -358,7 +358,7 @@ static struct igmp_group *group_find(const struct in_dev *in, uint32_t addr)
 {
 	struct igmp_group *g;
 
-	cds_list_for_each_entry_rcu(g, &((struct in_dev *)in)->mc, link)
+	cds_list_for_each_entry_rcu (g, &((struct in_dev *)in)->mc, link)
 		if (g->addr == addr)
 			return g;
 	return NULL;
@@ -441,14 +441,15 @@ bool ip4_igmp_member(const struct netdev *dev, uint32_t group)
 }
 
 int ip4_igmp_walk(const struct netdev *dev,
-		  int (*fn)(void *arg, uint32_t group, unsigned users, uint64_t timer, bool reporter),
+		  int (*fn)(void *arg, uint32_t group, unsigned users, uint64_t timer,
+			    bool reporter),
 		  void *arg)
 {
 	struct igmp_group *g;
 
 	if (!dev->in_dev)
 		return 0;
-	cds_list_for_each_entry(g, &dev->in_dev->mc, link) {
+	cds_list_for_each_entry (g, &dev->in_dev->mc, link) {
 		uint64_t now = control_of(dev->in_dev)->now;
 		bool pending = timer_pending(&g->timer) && g->timer.expires > now;
 		int ret = fn(arg, g->addr, g->users, pending ? g->timer.expires - now : 0,
@@ -475,7 +476,7 @@ void igmp_dev_up(struct in_dev *in)
 	in->igmp->qrv = (unsigned)in->dev->net->ip4->igmp_qrv;
 	if (!group_find(in, ALL_HOSTS))
 		ip4_igmp_join(in->dev, ALL_HOSTS);
-	cds_list_for_each_entry(g, &in->mc, link)
+	cds_list_for_each_entry (g, &in->mc, link)
 		if (!g->loaded)
 			group_started(g);
 }
@@ -487,7 +488,7 @@ static void forget_changes(struct igmp_dev *id)
 	timer_del(&id->change);
 	timer_del(&id->general);
 	id->change_count = 0;
-	cds_list_for_each_entry_safe(l, next, &id->left, link) {
+	cds_list_for_each_entry_safe (l, next, &id->left, link) {
 		cds_list_del(&l->link);
 		free(l);
 	}
@@ -499,7 +500,7 @@ void igmp_dev_down(struct in_dev *in)
 
 	if (!in->igmp)
 		return;
-	cds_list_for_each_entry(g, &in->mc, link)
+	cds_list_for_each_entry (g, &in->mc, link)
 		group_stopped(g, true);
 	forget_changes(in->igmp);
 	in->igmp->v1_seen = in->igmp->v2_seen = 0;
@@ -512,7 +513,7 @@ void igmp_dev_destroy(struct in_dev *in)
 {
 	struct igmp_group *g, *next;
 
-	cds_list_for_each_entry_safe(g, next, &in->mc, link)
+	cds_list_for_each_entry_safe (g, next, &in->mc, link)
 		group_end(g, true);
 	if (!in->igmp)
 		return;
@@ -548,7 +549,7 @@ static void answer(struct in_dev *in, uint32_t group, uint64_t most)
 {
 	struct igmp_group *g;
 
-	cds_list_for_each_entry(g, &in->mc, link)
+	cds_list_for_each_entry (g, &in->mc, link)
 		if (!group || g->addr == group)
 			answer_group(in, g, most);
 }
@@ -630,8 +631,7 @@ static void message(struct in_dev *in, struct pkt *p)
 	if (type == IGMP_HOST_MEMBERSHIP_QUERY) {
 		if (len == 8 || len >= 12)
 			query(in, &v, len, code);
-	} else if ((type == IGMP_HOST_MEMBERSHIP_REPORT ||
-		    type == IGMPV2_HOST_MEMBERSHIP_REPORT) &&
+	} else if ((type == IGMP_HOST_MEMBERSHIP_REPORT || type == IGMPV2_HOST_MEMBERSHIP_REPORT) &&
 		   p->type != PACKET_LOOPBACK) {
 		uint32_t group;
 		memcpy(&group, bytes + 4, 4);

@@ -22,7 +22,7 @@ static void forget_neigh(struct ip4_core *core, struct neigh *n)
 
 	if (n->table != &core->arp || !n->refs || !n->dev->in_dev)
 		return;
-	cds_list_for_each_entry(fi, &n->dev->in_dev->fibs, link)
+	cds_list_for_each_entry (fi, &n->dev->in_dev->fibs, link)
 		if (fi->nh.neigh == n)
 			fib_info_set_neigh(fi, NULL);
 }
@@ -121,7 +121,8 @@ static void set_defaults(struct ip4_net *n)
 	n->icmp_echo_ignore_broadcasts = 1;
 	n->icmp_ignore_bogus_error_responses = 1;
 	n->icmp_ratelimit = 1000;
-	n->icmp_ratemask = 0x1818; /* unreachable, source quench, time exceeded, parameter problem */
+	n->icmp_ratemask =
+		0x1818; /* unreachable, source quench, time exceeded, parameter problem */
 	n->icmp_msgs_per_sec = 1000;
 	n->icmp_msgs_burst = 50;
 	n->ping_group_range[0] = 1; /* an empty range: no group */
@@ -192,7 +193,7 @@ int ip4_net_init(struct net *net)
 		goto fini_frags;
 	}
 	n->arp_default_was = *n->arp_default;
-	cds_list_for_each_entry(dev, &net->devs, net_link)
+	cds_list_for_each_entry (dev, &net->devs, net_link)
 		if (!dev->in_dev)
 			in_dev_new(dev);
 	return 0;
@@ -212,7 +213,7 @@ void ip4_net_fini(struct net *net)
 
 	if (!net->ip4)
 		return;
-	cds_list_for_each_entry(dev, &net->devs, net_link)
+	cds_list_for_each_entry (dev, &net->devs, net_link)
 		if (dev->in_dev)
 			in_dev_destroy(dev->in_dev);
 	/* Workers may still be busy with a packet of a device that left. */

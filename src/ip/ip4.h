@@ -9,8 +9,8 @@
  */
 #pragma once
 
-#include <linux/ip.h>
 #include <linux/in.h>
+#include <linux/ip.h>
 #include <linux/rtnetlink.h>
 
 #include "net/neigh.h"
@@ -29,7 +29,7 @@ struct in_ifaddr {
 	struct in_dev *in_dev;
 	uint32_t local, address /* peer on point-to-point */, broadcast, mask; /* be32 */
 	uint8_t prefixlen, scope, proto;
-	uint32_t flags; /* IFA_F_* */
+	uint32_t flags;	 /* IFA_F_* */
 	uint32_t metric; /* IFA_RT_PRIORITY */
 	char label[IFNAMSIZ];
 	uint32_t valid_lft, preferred_lft; /* s; 0xffffffff for ever */
@@ -47,11 +47,11 @@ struct in_dev {
 	struct cds_list_head addrs; /* struct in_ifaddr; RCU */
 	unsigned n_addrs;
 	struct ip4_conf conf;
-	uint64_t conf_set;          /* bit i: the user set conf.v[i] himself */
+	uint64_t conf_set; /* bit i: the user set conf.v[i] himself */
 	struct neigh_parms *arp_parms;
-	struct cds_list_head mc;    /* groups joined: igmp.c; RCU */
-	struct igmp_dev *igmp;      /* control: igmp.c's timers and querier state */
-	struct cds_list_head fibs;  /* control: fib_infos whose next hop is on dev */
+	struct cds_list_head mc;   /* groups joined: igmp.c; RCU */
+	struct igmp_dev *igmp;	   /* control: igmp.c's timers and querier state */
+	struct cds_list_head fibs; /* control: fib_infos whose next hop is on dev */
 	bool dead;
 	struct rcu_head rcu;
 };
@@ -74,7 +74,7 @@ struct ip4_net {
 	struct ip4_conf conf_all, conf_default;
 	struct cds_lfht *addr_hash;
 	struct route4_tables *routes;
-	struct ip4_mibs *mib; /* [worker] */
+	struct ip4_mibs *mib;	 /* [worker] */
 	struct ip4_frags *frags; /* [worker] */
 	/* settings: one word each */
 	int ip_forward, default_ttl, no_pmtu_disc, fwd_use_pmtu, nonlocal_bind, autobind_reuse;
@@ -91,8 +91,8 @@ struct ip4_net {
 	int min_pmtu;
 	uint64_t mtu_expires;
 	int min_adv_mss;
-	struct neigh_parms *arp_default;     /* control: net/ipv4/neigh/default */
-	struct neigh_parms arp_default_was;  /* control: before the last change */
+	struct neigh_parms *arp_default;    /* control: net/ipv4/neigh/default */
+	struct neigh_parms arp_default_was; /* control: before the last change */
 	int igmp_max_memberships, igmp_max_msf, igmp_qrv, igmp_link_local_mcast_reports;
 };
 
@@ -120,7 +120,7 @@ static inline bool ip4_is_loopback(uint32_t be)
 }
 
 /* ---- life ---- */
-int ip4_init(struct weft *weft);	/* tables of the instance: arp, handlers, sysctls, events */
+int ip4_init(struct weft *weft); /* tables of the instance: arp, handlers, sysctls, events */
 void ip4_fini(struct weft *weft);
 int ip4_net_init(struct net *net);
 void ip4_net_fini(struct net *net);
@@ -132,8 +132,8 @@ void ip4_net_fini(struct net *net);
 int ip4_addr_add(struct netdev *dev, const struct in_ifaddr *ifa, bool replace, bool excl,
 		 struct extack *ext);
 /* Removes the address that matches local (and address/prefixlen and label where given). */
-int ip4_addr_del(struct netdev *dev, const uint32_t *local, const uint32_t *address,
-		 int prefixlen, const char *label);
+int ip4_addr_del(struct netdev *dev, const uint32_t *local, const uint32_t *address, int prefixlen,
+		 const char *label);
 /* The device that has this local address; NULL. Workers, RCU. */
 struct netdev *ip4_addr_dev(struct net *net, uint32_t addr);
 /* The source address for a destination reached over dev (RFC 1122 with Linux's scopes). 0: none. */
@@ -143,18 +143,19 @@ int ip4_conf(const struct netdev *dev, int devconf);
 int ip4_igmp_join(struct netdev *dev, uint32_t group);
 int ip4_igmp_leave(struct netdev *dev, uint32_t group);
 bool ip4_igmp_member(const struct netdev *dev, uint32_t group);
-/* The groups of a device, for /proc/net/igmp: calls fn until it returns non-zero. timer: ns until the
- * next report. */
+/* The groups of a device, for /proc/net/igmp: calls fn until it returns non-zero. timer: ns until
+ * the next report. */
 int ip4_igmp_walk(const struct netdev *dev,
-		  int (*fn)(void *arg, uint32_t group, unsigned users, uint64_t timer, bool reporter),
+		  int (*fn)(void *arg, uint32_t group, unsigned users, uint64_t timer,
+			    bool reporter),
 		  void *arg);
 unsigned ip4_igmp_version(const struct netdev *dev); /* 1 to 3: what it speaks now */
 
 /* ---- routes: ip4_route.c ---- */
 
 struct ip4_nexthop {
-	struct netdev *dev;  /* NULL for blackhole and its like */
-	uint32_t gateway;    /* be32; 0: on link */
+	struct netdev *dev; /* NULL for blackhole and its like */
+	uint32_t gateway;   /* be32; 0: on link */
 	uint8_t scope, flags /* RTNH_F_* */;
 	uint8_t weight;
 	struct neigh *neigh; /* of the gateway: set when first resolved; RCU */
@@ -167,7 +168,7 @@ struct fib_info {
 	uint32_t id;		   /* value in the FIB: index into the instance's table */
 	unsigned refs;		   /* control */
 	struct net *net;
-	uint8_t type;		   /* RTN_* */
+	uint8_t type; /* RTN_* */
 	uint8_t scope, protocol;
 	uint32_t priority, prefsrc, tb_id, flags;
 	uint32_t metrics[RTAX_MAX + 1]; /* 0: not set */
@@ -195,14 +196,15 @@ struct route_config {
 	bool has_gateway, has_priority, has_oif;
 	int oif;
 	uint32_t metrics[RTAX_MAX + 1];
-	uint32_t flags; /* RTM_F_* / RTNH_F_* */
+	uint32_t flags;	   /* RTM_F_* / RTNH_F_* */
 	uint16_t nl_flags; /* NLM_F_CREATE, _EXCL, _REPLACE, _APPEND */
 };
 
 int route4_add(struct net *net, const struct route_config *cfg, struct extack *ext);
 int route4_del(struct net *net, const struct route_config *cfg, struct extack *ext);
 /* Calls fn for each route of a table (0: all tables), by table, prefix, length; stops when fn
- * returns non-zero, and returns that. *cookie lets a dump go on where it stopped (zeroed at first). */
+ * returns non-zero, and returns that. *cookie lets a dump go on where it stopped (zeroed at first).
+ */
 struct route4_cookie {
 	uint32_t table;
 	uint32_t dst; /* host order */
@@ -220,21 +222,21 @@ struct flow4 {
 	int oif, iif;
 	uint32_t mark;
 	uint8_t tos, proto, scope;
-	uint8_t flags; /* FLOW4_* */
+	uint8_t flags;	       /* FLOW4_* */
 	uint16_t sport, dport; /* be16 */
 };
 #define FLOW4_ANYSRC 1 /* source need not be local */
 
 struct route_result {
 	const struct fib_info *fi; /* RCU; NULL when err */
-	uint8_t type;   /* RTN_* (RTN_BROADCAST, RTN_MULTICAST worked out) */
-	uint32_t saddr; /* chosen source, be32 */
-	uint32_t gateway; /* be32; the address to resolve */
+	uint8_t type;		   /* RTN_* (RTN_BROADCAST, RTN_MULTICAST worked out) */
+	uint32_t saddr;		   /* chosen source, be32 */
+	uint32_t gateway;	   /* be32; the address to resolve */
 	struct netdev *dev;
 	uint32_t mtu;
 	uint32_t table;
 	uint8_t prefixlen;
-	int err;        /* -ENETUNREACH, -EHOSTUNREACH, -EACCES, -EINVAL, ... */
+	int err; /* -ENETUNREACH, -EHOSTUNREACH, -EACCES, -EINVAL, ... */
 };
 
 /* The route of a packet that starts here. Returns res->err. Worker or control, RCU. */
@@ -256,7 +258,7 @@ struct ip4_tx {
 	struct net *net;
 	uint32_t saddr, daddr; /* be32 */
 	uint8_t proto, tos, ttl;
-	bool df;		      /* set DF and refuse what is too big (-EMSGSIZE) */
+	bool df; /* set DF and refuse what is too big (-EMSGSIZE) */
 	bool dontroute;
 	const uint8_t *options; /* IPv4 options to put in, padded to 4; opt_len bytes */
 	uint8_t opt_len;
@@ -267,8 +269,8 @@ struct ip4_tx {
 	const struct route_result *route;
 };
 
-/* Puts an IPv4 header on p (data starts at the L4 header), routes by tx->route, fragments, resolves,
- * sends. Takes. 0 or -errno (EMSGSIZE, ENOBUFS, EINVAL, ...). Any worker. */
+/* Puts an IPv4 header on p (data starts at the L4 header), routes by tx->route, fragments,
+ * resolves, sends. Takes. 0 or -errno (EMSGSIZE, ENOBUFS, EINVAL, ...). Any worker. */
 int ip4_send(struct worker *w, const struct ip4_tx *tx, struct pkt *p);
 /* The same for a packet that has its header already (IP_HDRINCL, forwarding slow path). Takes. */
 int ip4_send_raw(struct worker *w, const struct ip4_tx *tx, struct pkt *p);
@@ -287,10 +289,10 @@ void icmp4_count_out(struct worker *w, struct net *net, uint8_t type);
 
 /* ---- upper protocols ---- */
 
-/* What a protocol above IP registers: input for datagrams addressed to us (data at the L4 header, l3
- * set; takes) and errors (ICMP about a datagram of ours: p's data is at the quoted IP header;
- * borrows; info: the next hop's MTU for ICMP_FRAG_NEEDED, the pointer for parameter problems, the new
- * gateway (be32) for redirects; host order but for the gateway). */
+/* What a protocol above IP registers: input for datagrams addressed to us (data at the L4 header,
+ * l3 set; takes) and errors (ICMP about a datagram of ours: p's data is at the quoted IP header;
+ * borrows; info: the next hop's MTU for ICMP_FRAG_NEEDED, the pointer for parameter problems, the
+ * new gateway (be32) for redirects; host order but for the gateway). */
 struct ip4_proto {
 	void (*input)(struct worker *w, struct netdev *dev, struct pkt *p);
 	void (*error)(struct worker *w, struct netdev *dev, struct pkt *p, uint8_t type,
@@ -299,8 +301,8 @@ struct ip4_proto {
 
 struct ip4_hooks {
 	const struct ip4_proto *proto[256];
-	/* Shows every local datagram to raw sockets before its protocol does; true if one took a copy.
-	 * Data at the L4 header, l3 set. Borrows. */
+	/* Shows every local datagram to raw sockets before its protocol does; true if one took a
+	 * copy. Data at the L4 header, l3 set. Borrows. */
 	bool (*raw)(struct worker *w, struct netdev *dev, struct pkt *p, uint8_t proto);
 	void (*raw_error)(struct worker *w, struct netdev *dev, struct pkt *p, uint8_t type,
 			  uint8_t code, uint32_t info);

@@ -79,7 +79,7 @@ static int place(struct in_dev *in, struct in_ifaddr *ifa, struct cds_list_head 
 	struct in_ifaddr *i;
 
 	ifa->flags &= ~IFA_F_SECONDARY;
-	cds_list_for_each_entry(i, &in->addrs, link) {
+	cds_list_for_each_entry (i, &in->addrs, link) {
 		if (!(i->flags & IFA_F_SECONDARY) && ifa->scope <= i->scope)
 			primaries_end = &i->link;
 		if (!same_subnet(i, ifa))
@@ -106,7 +106,7 @@ static struct in_ifaddr *find_same(struct in_dev *in, const struct in_ifaddr *if
 {
 	struct in_ifaddr *i;
 
-	cds_list_for_each_entry(i, &in->addrs, link)
+	cds_list_for_each_entry (i, &in->addrs, link)
 		if (i->local == ifa->local && same_subnet(i, ifa))
 			return i;
 	return NULL;
@@ -168,8 +168,9 @@ int ip4_addr_add(struct netdev *dev, const struct in_ifaddr *want, bool replace,
 	if (!want->valid_lft)
 		return extack_set(ext, -EINVAL, "ipv4: address valid lifetime is zero");
 	if (want->preferred_lft > want->valid_lft)
-		return extack_set(ext, -EINVAL,
-				  "ipv4: address preferred lifetime is greater than valid lifetime");
+		return extack_set(
+			ext, -EINVAL,
+			"ipv4: address preferred lifetime is greater than valid lifetime");
 	if (!in)
 		return -ENOBUFS;
 	ifa = calloc(1, sizeof(*ifa));
@@ -292,13 +293,13 @@ int ip4_addr_del(struct netdev *dev, const uint32_t *local, const uint32_t *addr
 
 	if (!dev->in_dev)
 		return -ENODEV;
-	cds_list_for_each_entry(ifa, &dev->in_dev->addrs, link) {
+	cds_list_for_each_entry (ifa, &dev->in_dev->addrs, link) {
 		if (local && ifa->local != *local)
 			continue;
 		if (label && strcmp(label, ifa->label))
 			continue;
-		if (address && (prefixlen != ifa->prefixlen ||
-				((*address ^ ifa->address) & ifa->mask)))
+		if (address &&
+		    (prefixlen != ifa->prefixlen || ((*address ^ ifa->address) & ifa->mask)))
 			continue;
 		addr_del(ifa);
 		return 0;
@@ -332,7 +333,7 @@ static void dev_age(struct ip4_core *core, struct in_dev *in, uint64_t now)
 {
 	struct in_ifaddr *ifa;
 again:
-	cds_list_for_each_entry(ifa, &in->addrs, link) {
+	cds_list_for_each_entry (ifa, &in->addrs, link) {
 		/* A primary's end may end its secondaries too. */
 		if (addr_age(ifa, now))
 			goto again;
@@ -346,8 +347,8 @@ void ip4_lifetime_run(struct timer *t, uint64_t now)
 	struct net *net;
 	struct netdev *dev;
 
-	cds_list_for_each_entry(net, &core->weft->nets->nets, link)
-		cds_list_for_each_entry(dev, &net->devs, net_link)
+	cds_list_for_each_entry (net, &core->weft->nets->nets, link)
+		cds_list_for_each_entry (dev, &net->devs, net_link)
 			if (dev->in_dev)
 				dev_age(core, dev->in_dev, now);
 }

@@ -8,9 +8,9 @@
 
 #include "ip/ip4_test.h"
 
-static const char *const type_names[] = {"unspec",    "unicast",     "local",	 "broadcast",
-					 "anycast",   "multicast",   "blackhole", "unreachable",
-					 "prohibit",  "throw"};
+static const char *const type_names[] = {"unspec",   "unicast",	  "local",     "broadcast",
+					 "anycast",  "multicast", "blackhole", "unreachable",
+					 "prohibit", "throw"};
 
 #define WORDS_MAX 24
 
@@ -66,8 +66,7 @@ static const char *scope_name(unsigned scope)
 static void print_metrics(FILE *out, const struct fib_info *fi)
 {
 	if (fi->metrics[RTAX_MTU])
-		fprintf(out, " mtu %s%u",
-			fi->metrics[RTAX_LOCK] & (1u << RTAX_MTU) ? "lock " : "",
+		fprintf(out, " mtu %s%u", fi->metrics[RTAX_LOCK] & (1u << RTAX_MTU) ? "lock " : "",
 			fi->metrics[RTAX_MTU]);
 }
 
@@ -123,11 +122,11 @@ static void print_addrs(struct bed *b, FILE *out)
 {
 	struct netdev *dev;
 
-	cds_list_for_each_entry(dev, &b->net->devs, net_link) {
+	cds_list_for_each_entry (dev, &b->net->devs, net_link) {
 		struct in_ifaddr *ifa;
 		if (!dev->in_dev)
 			continue;
-		cds_list_for_each_entry(ifa, &dev->in_dev->addrs, link) {
+		cds_list_for_each_entry (ifa, &dev->in_dev->addrs, link) {
 			fprintf(out, "%s inet %s", dev->name, addr_text(ifa->local));
 			if (ifa->address != ifa->local)
 				fprintf(out, " peer %s", addr_text(ifa->address));

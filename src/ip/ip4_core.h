@@ -1,16 +1,16 @@
 /*
  * ip4_core: what the files of src/ip share and nobody else sees.
  *
- * An instance has one struct ip4_core: the ARP table, the handlers of upper protocols, and the table
- * of all fib_infos. A namespace has one struct route4_tables.
+ * An instance has one struct ip4_core: the ARP table, the handlers of upper protocols, and the
+ * table of all fib_infos. A namespace has one struct route4_tables.
  *
- * Two structures hold the routes. The *trie* (one a table, route4_trie.c) is the truth: every prefix
- * with all its routes, dead ones included; control changes it, and slow paths that look at TOS, scope
- * or an output device read it under RCU. The *fib4* (src/fib) is the fast path's digest: for each
- * prefix one value, that of the route which a packet without any such wish takes; prefixes whose
- * routes are all dead are not in it, so that the next shorter one is found. Tables local and main
- * share one fib4 (local wins at equal prefix), as they do in Linux while only the default rules
- * exist; table default stands behind it.
+ * Two structures hold the routes. The *trie* (one a table, route4_trie.c) is the truth: every
+ * prefix with all its routes, dead ones included; control changes it, and slow paths that look at
+ * TOS, scope or an output device read it under RCU. The *fib4* (src/fib) is the fast path's digest:
+ * for each prefix one value, that of the route which a packet without any such wish takes; prefixes
+ * whose routes are all dead are not in it, so that the next shorter one is found. Tables local and
+ * main share one fib4 (local wins at equal prefix), as they do in Linux while only the default
+ * rules exist; table default stands behind it.
  *
  * A fib4 value is (fib_info id << 6) | prefix length. An id is an index into the RCU array
  * core->fibs; it is given to another fib_info only after a grace period.
@@ -67,10 +67,10 @@ struct route4_table {
 };
 
 struct route4_tables {
-	struct fib4 *fib;	   /* local and main */
-	struct fib4 *fib_default;  /* table 253 */
-	uint32_t n_default;	   /* prefixes in fib_default: 0 saves a look-up */
-	uint32_t n_tos;		   /* routes with a TOS: the digest does not know them */
+	struct fib4 *fib;	  /* local and main */
+	struct fib4 *fib_default; /* table 253 */
+	uint32_t n_default;	  /* prefixes in fib_default: 0 saves a look-up */
+	uint32_t n_tos;		  /* routes with a TOS: the digest does not know them */
 	struct cds_list_head tables;
 	struct route4_table *local, *main, *dflt; /* always there */
 	uint32_t seq;
@@ -210,7 +210,8 @@ struct fib_info *fib_info_create(struct net *net, const struct route_config *cfg
 void fib_info_release(struct fib_info *fi);
 /* Is fi what cfg (of a delete) describes? */
 bool fib_info_matches(const struct fib_info *fi, const struct route_config *cfg);
-/* dev goes down (`force`: or leaves) or loses carrier: marks next hops; number of dead fib_infos. */
+/* dev goes down (`force`: or leaves) or loses carrier: marks next hops; number of dead fib_infos.
+ */
 unsigned fib_sync_down_dev(struct netdev *dev, enum event_type why, bool force);
 /* dev came up, or its carrier did: clears `flags`; whether any changed. */
 bool fib_sync_up(struct netdev *dev, uint32_t flags);

@@ -142,7 +142,7 @@ static void announce_addrs(struct in_dev *in)
 
 	if (!ip4_conf(in->dev, IPV4_DEVCONF_ARP_NOTIFY))
 		return;
-	cds_list_for_each_entry(ifa, &in->addrs, link)
+	cds_list_for_each_entry (ifa, &in->addrs, link)
 		arp_announce(in->dev, ifa->local);
 }
 
@@ -154,7 +154,7 @@ static void dev_up(struct in_dev *in)
 		ip4_addr_autoconf_lo(in->dev);
 	igmp_dev_up(in);
 	announce_addrs(in);
-	cds_list_for_each_entry(ifa, &in->addrs, link)
+	cds_list_for_each_entry (ifa, &in->addrs, link)
 		ip4_ifroute_add(ifa);
 	if (fib_sync_up(in->dev, RTNH_F_DEAD))
 		route4_digest_dev(in->dev->net, in->dev);
@@ -189,7 +189,7 @@ static void dev_name(struct in_dev *in)
 	struct in_ifaddr *ifa;
 	unsigned n = 0;
 
-	cds_list_for_each_entry(ifa, &in->addrs, link) {
+	cds_list_for_each_entry (ifa, &in->addrs, link) {
 		const char *colon = strchr(ifa->label, ':');
 		char tail[IFNAMSIZ];
 		size_t len, keep;

@@ -75,8 +75,8 @@ static void forward_out(struct worker *w, const struct ip4_rx *rx, struct pkt *p
 		ip4_output_fi(w, fi, p, gw);
 }
 
-void ip4_forward_one(struct worker *w, const struct ip4_rx *rx, struct pkt *p,
-		     struct fib_info *fi, struct ip4_opt *o, bool on_link)
+void ip4_forward_one(struct worker *w, const struct ip4_rx *rx, struct pkt *p, struct fib_info *fi,
+		     struct ip4_opt *o, bool on_link)
 {
 	struct ip4_hdr *ip = pkt_l3(p);
 	uint64_t *mib = rx->mib;
@@ -194,8 +194,7 @@ void ip4_forward_batch(struct worker *w, const struct ip4_rx *rx, struct batch *
 		}
 		struct neigh *nb = ip4_neigh(rx->core, f, ip->daddr);
 
-		if (unlikely(!nb || !rcu_dereference(nb->hh) ||
-			     !pkt_writable(&w->cache, p, 32))) {
+		if (unlikely(!nb || !rcu_dereference(nb->hh) || !pkt_writable(&w->cache, p, 32))) {
 			ip4_forward_one(w, rx, p, f, NULL, false);
 			continue;
 		}

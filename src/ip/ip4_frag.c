@@ -79,8 +79,8 @@ int ip4_fragment(struct worker *w, struct pkt *p, uint32_t mtu, struct pkt_queue
 		size_t len = left <= mtu - hlen ? left : room;
 		bool more = left > len || (frag & IP4_MF);
 
-		put_be16(&ip->frag_off, (uint16_t)((frag & IP4_DF) | (more ? IP4_MF : 0) |
-						   (first + at) / 8));
+		put_be16(&ip->frag_off,
+			 (uint16_t)((frag & IP4_DF) | (more ? IP4_MF : 0) | (first + at) / 8));
 		put_be16(&ip->tot_len, (uint16_t)(hlen + len));
 		ip->check = 0;
 		ip->check = csum_ip4(ip, ip->ihl);

@@ -2,8 +2,8 @@
  * ip4_ifroute: the routes that an address brings along and takes away again.
  *
  * An address wants: itself in table local; its subnet in table main; its broadcast addresses in
- * table local. Two addresses of a device may want the same route, so one goes only when nobody else on
- * the device wants it. All have the primary address of the subnet as preferred source.
+ * table local. Two addresses of a device may want the same route, so one goes only when nobody else
+ * on the device wants it. All have the primary address of the subnet as preferred source.
  */
 #include <arpa/inet.h>
 
@@ -28,7 +28,7 @@ static const struct in_ifaddr *primary_of(const struct in_ifaddr *ifa)
 
 	if (!(ifa->flags & IFA_F_SECONDARY))
 		return ifa;
-	cds_list_for_each_entry(i, &ifa->in_dev->addrs, link)
+	cds_list_for_each_entry (i, &ifa->in_dev->addrs, link)
 		if (!(i->flags & IFA_F_SECONDARY) && same_subnet(i, ifa))
 			return i;
 	return NULL;
@@ -112,7 +112,7 @@ static bool wanted_by_other(const struct in_ifaddr *ifa, const struct in_ifaddr 
 {
 	struct in_ifaddr *i;
 
-	cds_list_for_each_entry(i, &ifa->in_dev->addrs, link) {
+	cds_list_for_each_entry (i, &ifa->in_dev->addrs, link) {
 		const struct in_ifaddr *prim;
 		struct wanted other[WANTED_MAX];
 		if (i == ifa || (leaving && same_subnet(i, leaving)))

@@ -1,10 +1,10 @@
 /*
  * ip4_input: from the device to forwarding or delivery.
  *
- * The hot loop is cut into three passes over a batch, so that each keeps few things at hand: headers
- * are checked and destinations collected; the FIB answers for all at once; the answers are sorted.
- * A packet that needs more than that (options, addresses of classes with rules of their own, routes
- * by TOS) leaves the batch for ip4_input_one(), which is written for completeness.
+ * The hot loop is cut into three passes over a batch, so that each keeps few things at hand:
+ * headers are checked and destinations collected; the FIB answers for all at once; the answers are
+ * sorted. A packet that needs more than that (options, addresses of classes with rules of their
+ * own, routes by TOS) leaves the batch for ip4_input_one(), which is written for completeness.
  */
 #include "ip/ip4_path.h"
 
@@ -34,10 +34,10 @@ bool ip4_rx_init(struct ip4_rx *rx, struct worker *w, struct netdev *dev)
 		.mib = ip4_mib(net, w),
 	};
 	rx->forwarding = conf_get(c, IPV4_DEVCONF_FORWARDING);
-	rx->rp_filter = MAX(conf_get(all, IPV4_DEVCONF_RP_FILTER),
-			    conf_get(c, IPV4_DEVCONF_RP_FILTER));
-	rx->accept_local = conf_get(all, IPV4_DEVCONF_ACCEPT_LOCAL) ||
-			   conf_get(c, IPV4_DEVCONF_ACCEPT_LOCAL);
+	rx->rp_filter =
+		MAX(conf_get(all, IPV4_DEVCONF_RP_FILTER), conf_get(c, IPV4_DEVCONF_RP_FILTER));
+	rx->accept_local =
+		conf_get(all, IPV4_DEVCONF_ACCEPT_LOCAL) || conf_get(c, IPV4_DEVCONF_ACCEPT_LOCAL);
 	rx->route_localnet = conf_get(all, IPV4_DEVCONF_ROUTE_LOCALNET) ||
 			     conf_get(c, IPV4_DEVCONF_ROUTE_LOCALNET);
 	rx->tx_redirects = conf_get(all, IPV4_DEVCONF_SEND_REDIRECTS) ||
@@ -105,7 +105,8 @@ static inline bool header_plain(const struct pkt *p)
 
 /* ---- what has no way on ---- */
 
-/* The kernel's ip_error(): tells the sender of a packet without route, when we are a router. Takes. */
+/* The kernel's ip_error(): tells the sender of a packet without route, when we are a router. Takes.
+ */
 static void input_error(struct worker *w, const struct ip4_rx *rx, struct pkt *p, int err,
 			enum drop why)
 {
@@ -233,8 +234,8 @@ static void input_multicast(struct worker *w, const struct ip4_rx *rx, struct pk
 {
 	const struct ip4_hdr *ip = pkt_l3(p);
 	unsigned s0 = *(const uint8_t *)&ip->saddr;
-	bool local_group = (ip->daddr & __builtin_bswap32(0xffffff00)) ==
-			   __builtin_bswap32(0xe0000000);
+	bool local_group =
+		(ip->daddr & __builtin_bswap32(0xffffff00)) == __builtin_bswap32(0xe0000000);
 	int err = 0;
 
 	if (!ip4_igmp_member(rx->dev, ip->daddr)) {
@@ -315,9 +316,9 @@ static bool input_options(struct worker *w, const struct ip4_rx *rx, struct pkt 
 		return false;
 	}
 	const struct ip4_hdr *ip = pkt_l3(p);
-	uint32_t spec = ip4_addr_type(rx->net, ip->daddr) == RTN_LOCAL ?
-				ip->daddr :
-				ip4_select_source(rx->net, rx->dev, ip->saddr, RT_SCOPE_UNIVERSE);
+	uint32_t spec = ip4_addr_type(rx->net, ip->daddr) == RTN_LOCAL
+				? ip->daddr
+				: ip4_select_source(rx->net, rx->dev, ip->saddr, RT_SCOPE_UNIVERSE);
 	int at = ip4_options_parse(w, rx->net, pkt_l3(p), o, spec, false);
 
 	if (at) {
@@ -360,15 +361,19 @@ static struct fib_info *input_lookup(const struct ip4_rx *rx, const struct ip4_h
 	uint8_t len;
 
 	if (unlikely(READ_ONCE(t->n_tos))) {
-		struct flow4 fl = {.daddr = daddr, .saddr = ip->saddr, .iif = rx->dev->ifindex,
-				   .tos = ip->tos & 0x1c, .mark = mark, .proto = ip->protocol};
+		struct flow4 fl = {.daddr = daddr,
+				   .saddr = ip->saddr,
+				   .iif = rx->dev->ifindex,
+				   .tos = ip->tos & 0x1c,
+				   .mark = mark,
+				   .proto = ip->protocol};
 		int err = route4_full_lookup(rx->net, &fl, false, &fi, &len);
 
-		*type = err == -EINVAL	     ? RTN_BLACKHOLE :
-			err == -EHOSTUNREACH ? RTN_UNREACHABLE :
-			err == -EACCES	     ? RTN_PROHIBIT :
-			err		     ? RTN_UNSPEC :
-					       fi->type;
+		*type = err == -EINVAL	       ? RTN_BLACKHOLE
+			: err == -EHOSTUNREACH ? RTN_UNREACHABLE
+			: err == -EACCES       ? RTN_PROHIBIT
+			: err		       ? RTN_UNSPEC
+					       : fi->type;
 		return err ? NULL : (struct fib_info *)fi;
 	}
 	route4_lookup_bulk(rx->net, &host, &val, 1);

@@ -1,9 +1,9 @@
 /*
- * ip4_lookup: which way a packet goes: the answers for packets that start here, the slow twin of the
- * input path, and source addresses.
+ * ip4_lookup: which way a packet goes: the answers for packets that start here, the slow twin of
+ * the input path, and source addresses.
  *
- * Only the default rules exist: local, main, default. A wish for TOS, scope or device is looked up in
- * the tries, everything else in the digest.
+ * Only the default rules exist: local, main, default. A wish for TOS, scope or device is looked up
+ * in the tries, everything else in the digest.
  */
 #include <arpa/inet.h>
 #include <linux/ip.h>
@@ -38,7 +38,7 @@ static int node_lookup(struct route4_node *n, const struct flow4 *fl, bool ignor
 {
 	struct route *r;
 
-	cds_list_for_each_entry_rcu(r, &n->routes, link) {
+	cds_list_for_each_entry_rcu (r, &n->routes, link) {
 		int ret = route_fits(r, fl, ignore_linkstate);
 		if (ret <= 0) {
 			*fi = r->fi;
@@ -139,7 +139,7 @@ static uint32_t dev_source(const struct in_dev *in, uint32_t dst, unsigned scope
 	uint32_t fallback = 0;
 	struct in_ifaddr *ifa;
 
-	cds_list_for_each_entry_rcu(ifa, &((struct in_dev *)in)->addrs, link) {
+	cds_list_for_each_entry_rcu (ifa, &((struct in_dev *)in)->addrs, link) {
 		if ((ifa->flags & IFA_F_SECONDARY) || MIN(ifa->scope, RT_SCOPE_LINK) > scope)
 			continue;
 		if (!dst || on_link(ifa, dst))
@@ -159,12 +159,12 @@ uint32_t ip4_select_source(struct net *net, const struct netdev *dev, uint32_t d
 	if (addr)
 		return addr;
 	/* Addresses belong to the host: any device's will do (RFC 1122 3.3.4.2, weak model). */
-	cds_list_for_each_entry_rcu(other, &net->devs, net_link) {
+	cds_list_for_each_entry_rcu (other, &net->devs, net_link) {
 		struct in_ifaddr *ifa;
 		in = in_dev_get(other);
 		if (!in || other == dev)
 			continue;
-		cds_list_for_each_entry_rcu(ifa, &((struct in_dev *)in)->addrs, link)
+		cds_list_for_each_entry_rcu (ifa, &((struct in_dev *)in)->addrs, link)
 			if (!(ifa->flags & IFA_F_SECONDARY) && ifa->scope != RT_SCOPE_LINK &&
 			    ifa->scope <= scope)
 				return ifa->local;
@@ -432,9 +432,8 @@ static int input(struct net *net, const struct flow4 *fl, struct netdev *in,
 	to.oif = 0;
 	err = flow_lookup(net, &to, &res->fi, &res->prefixlen);
 	if (err)
-		return err == -ENETUNREACH && !ip4_conf(in, IPV4_DEVCONF_FORWARDING)
-			       ? -EHOSTUNREACH
-			       : err;
+		return err == -ENETUNREACH && !ip4_conf(in, IPV4_DEVCONF_FORWARDING) ? -EHOSTUNREACH
+										     : err;
 	res->type = res->fi->type;
 	res->table = table_of(res->fi);
 	if (res->type == RTN_BROADCAST)

@@ -37,7 +37,8 @@ static uint32_t day_ms(const struct worker *w)
 	return (uint32_t)((w->now + (uint64_t)w->wall) / NSEC_PER_MSEC % 86400000);
 }
 
-/* ---- parsing; each returns 0 or the offset (from the option) of the octet at fault, plus one ---- */
+/* ---- parsing; each returns 0 or the offset (from the option) of the octet at fault, plus one ----
+ */
 
 static unsigned parse_srr(uint8_t *opt, unsigned at, struct ip4_opt *o)
 {

@@ -1,9 +1,9 @@
 /*
  * ip4_output: from here to the wire: header, fragments, copies to ourselves, next hop.
  *
- * The identification field follows the kernel: 0 where DF forbids fragments, otherwise from one of a
- * few thousand counters chosen by a keyed hash of (source, destination, protocol), which moves on by
- * a random step for the time it lay idle, so that others cannot count our packets.
+ * The identification field follows the kernel: 0 where DF forbids fragments, otherwise from one of
+ * a few thousand counters chosen by a keyed hash of (source, destination, protocol), which moves on
+ * by a random step for the time it lay idle, so that others cannot count our packets.
  */
 #include "ip/ip4_path.h"
 
@@ -15,9 +15,8 @@ uint16_t ip4_new_id(struct worker *w, struct ip4_path *path, uint32_t saddr, uin
 	uint32_t now = (uint32_t)(w->now / (4 * NSEC_PER_MSEC)), step = 1;
 	uint32_t last = READ_ONCE(path->id_stamp[i]);
 
-	if (now != last &&
-	    __atomic_compare_exchange_n(&path->id_stamp[i], &last, now, false, __ATOMIC_RELAXED,
-					__ATOMIC_RELAXED))
+	if (now != last && __atomic_compare_exchange_n(&path->id_stamp[i], &last, now, false,
+						       __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		step += rng_below(&w->rng, now - last);
 	return (uint16_t)__atomic_fetch_add(&path->id[i], step, __ATOMIC_RELAXED);
 }
@@ -296,8 +295,8 @@ int ip4_send(struct worker *w, const struct ip4_tx *tx, struct pkt *p)
 		.frag_off = tx->df ? __builtin_bswap16(IP4_DF) : 0,
 	};
 	if (!tx->df)
-		ip->id = __builtin_bswap16(ip4_new_id(w, ip4_core(net)->path, ip->saddr, daddr,
-						      tx->proto));
+		ip->id = __builtin_bswap16(
+			ip4_new_id(w, ip4_core(net)->path, ip->saddr, daddr, tx->proto));
 	if (tx->opt_len) {
 		struct ip4_opt o;
 

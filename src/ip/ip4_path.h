@@ -2,10 +2,10 @@
  * ip4_path: what the files of the packet path share: ip4_input, ip4_forward, ip4_output, ip4_frag,
  * ip4_reasm, ip4_options, icmp4.
  *
- * A packet's way: ip4_input() checks headers, looks destinations up in bulk and sorts the batch: what
- * is to be forwarded goes on as one batch (ip4_forward_batch), what is ours packet by packet
- * (ip4_deliver), and what is odd (options, TOS routes, multicast, loopback addresses) takes the slow
- * twin ip4_input_one(), which follows the same rules without haste.
+ * A packet's way: ip4_input() checks headers, looks destinations up in bulk and sorts the batch:
+ * what is to be forwarded goes on as one batch (ip4_forward_batch), what is ours packet by packet
+ * (ip4_deliver), and what is odd (options, TOS routes, multicast, loopback addresses) takes the
+ * slow twin ip4_input_one(), which follows the same rules without haste.
  *
  * All of it runs on any worker but for what says control; the instance's shared state is in struct
  * ip4_path, the per-namespace state of reassembly in struct ip4_frags.
@@ -19,15 +19,15 @@
 #include "ip/ip4_core.h"
 #include "wire/ip4_hdr.h"
 
-#define IP4_IDS 2048		/* counters of the identification field */
-#define ICMP4_PEERS 4096	/* destinations whose ICMP rate is remembered */
-#define ICMP4_PEER_WAYS 4
-#define IP4_FRAG_HASH 1024
+#define IP4_IDS		 2048 /* counters of the identification field */
+#define ICMP4_PEERS	 4096 /* destinations whose ICMP rate is remembered */
+#define ICMP4_PEER_WAYS	 4
+#define IP4_FRAG_HASH	 1024
 #define IP4_FRAG_SOURCES 4096
-#define IP4_TX_ROOM (60 + 32)	/* headroom an output packet needs: IP header and link header */
+#define IP4_TX_ROOM	 (60 + 32) /* headroom an output packet needs: IP header and link header */
 
-#define IP4_MF 0x2000
-#define IP4_DF 0x4000
+#define IP4_MF	   0x2000
+#define IP4_DF	   0x4000
 #define IP4_OFFSET 0x1fff
 
 struct icmp4_peer {
@@ -45,8 +45,8 @@ struct ip4_frag_worker {
 };
 
 struct ip4_path {
-	uint32_t id[IP4_IDS];	    /* atomic */
-	uint32_t id_stamp[IP4_IDS]; /* ms of last use */
+	uint32_t id[IP4_IDS];		     /* atomic */
+	uint32_t id_stamp[IP4_IDS];	     /* ms of last use */
 	struct icmp4_peer peer[ICMP4_PEERS]; /* control's */
 	struct ip4_frag_worker *frag[WORKERS_MAX];
 };
@@ -82,10 +82,10 @@ bool ip4_rx_init(struct ip4_rx *rx, struct worker *w, struct netdev *dev);
 /* ---- options (ip4_options.c) ---- */
 
 struct ip4_opt {
-	uint8_t optlen;	     /* bytes of options; offsets below count from the IP header; 0: none */
+	uint8_t optlen; /* bytes of options; offsets below count from the IP header; 0: none */
 	uint8_t srr, rr, ts, router_alert;
 	bool strict, srr_hit, changed, rr_need, ts_need_time, ts_need_addr;
-	uint32_t nexthop;    /* be32: source route's next hop, when srr_hit */
+	uint32_t nexthop; /* be32: source route's next hop, when srr_hit */
 };
 
 /* Parses and, as a receiver does, fills in record route and time stamp (spec_dst: be32 address to
@@ -109,9 +109,10 @@ void ip4_options_fragment(uint8_t *hdr);
 /* Takes b; fi[i] is the route (RTN_UNICAST) of b->p[i]. Uses b as scratch. */
 void ip4_forward_batch(struct worker *w, const struct ip4_rx *rx, struct batch *b,
 		       struct fib_info **fi);
-/* One packet, every rule. o: its options, or NULL. on_link: its source is a neighbour on dev. Takes. */
-void ip4_forward_one(struct worker *w, const struct ip4_rx *rx, struct pkt *p,
-		     struct fib_info *fi, struct ip4_opt *o, bool on_link);
+/* One packet, every rule. o: its options, or NULL. on_link: its source is a neighbour on dev.
+ * Takes. */
+void ip4_forward_one(struct worker *w, const struct ip4_rx *rx, struct pkt *p, struct fib_info *fi,
+		     struct ip4_opt *o, bool on_link);
 
 /* ---- local (ip4_input.c) ---- */
 
@@ -124,7 +125,8 @@ struct pkt *ip4_reasm(struct worker *w, struct net *net, struct netdev *dev, str
 
 uint16_t ip4_new_id(struct worker *w, struct ip4_path *path, uint32_t saddr, uint32_t daddr,
 		    uint8_t proto);
-/* Header and link header are due: fragments when needed, loops back, resolves. p's data at l3. Takes. */
+/* Header and link header are due: fragments when needed, loops back, resolves. p's data at l3.
+ * Takes. */
 int ip4_output(struct worker *w, struct net *net, const struct route_result *res, struct pkt *p,
 	       bool mc_loop);
 /* The neighbour for packets of fi to daddr; NULL: there is none yet. Any worker. */
@@ -150,8 +152,8 @@ void ip4_output_fi(struct worker *w, struct fib_info *fi, struct pkt *p, uint32_
 /* ---- icmp4.c ---- */
 
 void icmp4_input(struct worker *w, struct netdev *dev, struct pkt *p);
-/* icmp4_limit.c: control. May another message of this kind go out at all, to daddr over `out`, or as
- * a redirect to daddr? They count what they refuse. */
+/* icmp4_limit.c: control. May another message of this kind go out at all, to daddr over `out`, or
+ * as a redirect to daddr? They count what they refuse. */
 bool icmp4_allow_global(struct worker *w, struct net *net, uint8_t type, uint8_t code);
 bool icmp4_allow_peer(struct worker *w, struct net *net, const struct netdev *out, uint32_t daddr,
 		      uint8_t type, uint8_t code);

@@ -75,7 +75,8 @@ static void forwards(void **state)
 {
 	struct world *x = *state;
 	size_t n = send_a(x, from_a(x, "10.3.1.1", 17), pattern, 40);
-	const uint8_t want_mac[12] = {2, 0xee, 0, 0, 0, 0x22, 2, 0, 0, 0, (uint8_t)x->net->ino, '2'};
+	const uint8_t want_mac[12] = {2,  0xee, 0, 0, 0, 0x22, 2, 0, 0, 0, (uint8_t)x->net->ino,
+				      '2'};
 
 	assert_int_equal(fx_tx(&x->f, x->b, x->out, sizeof(x->out)), n);
 	assert_memory_equal(x->out, want_mac, 12);
@@ -544,12 +545,14 @@ static void unreachable_neighbour(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(forwards),	   T(ttl_checksum),    T(trims_padding),
-		T(forward_batch_two_devices),
-		T(header_table),   T(truncated),       T(source_checks),
-		T(errors_quote),   T(errors_withheld), T(host_is_silent),
-		T(rate_limits),	   T(mtu),	       T(redirects),
-		T(echoes),	   T(record_route),    T(unreachable_neighbour),
+		T(forwards),	    T(ttl_checksum),
+		T(trims_padding),   T(forward_batch_two_devices),
+		T(header_table),    T(truncated),
+		T(source_checks),   T(errors_quote),
+		T(errors_withheld), T(host_is_silent),
+		T(rate_limits),	    T(mtu),
+		T(redirects),	    T(echoes),
+		T(record_route),    T(unreachable_neighbour),
 	};
 	int err;
 

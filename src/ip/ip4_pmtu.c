@@ -1,9 +1,10 @@
 /*
  * ip4_pmtu: what ICMP has told about the MTU of paths (RFC 1191), by destination.
  *
- * A fixed number of buckets of a few entries each, so that outsiders who send ICMP errors cannot make
- * it grow: a full bucket gives up the entry that would expire first. Control writes; workers read
- * entries under a sequence count of the bucket and never wait: a torn read counts as "none known".
+ * A fixed number of buckets of a few entries each, so that outsiders who send ICMP errors cannot
+ * make it grow: a full bucket gives up the entry that would expire first. Control writes; workers
+ * read entries under a sequence count of the bucket and never wait: a torn read counts as "none
+ * known".
  */
 #include <arpa/inet.h>
 
@@ -12,7 +13,7 @@
 #define IP_MAX_MTU 65535u
 
 #define PMTU_BUCKETS 1024u
-#define PMTU_DEPTH 5
+#define PMTU_DEPTH   5
 
 struct pmtu_entry {
 	uint32_t daddr, mtu; /* daddr 0: free */

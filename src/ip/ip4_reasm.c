@@ -55,7 +55,7 @@ void ip4_reasm_purge(struct worker *w, struct ip4_frags *f)
 	if (!__atomic_load_n(&f->mem, __ATOMIC_RELAXED))
 		return;
 	for (unsigned i = 0; i < IP4_FRAG_HASH; i++)
-		cds_list_for_each_entry_safe(q, tmp, &fw->hash[i], link)
+		cds_list_for_each_entry_safe (q, tmp, &fw->hash[i], link)
 			if (q->frags == f)
 				fragq_kill(q, DROP_FRAG_REASM_TIMEOUT);
 }
@@ -119,7 +119,7 @@ static struct fragq *fragq_find(struct worker *w, struct net *net, const struct 
 	uint64_t limit = (uint64_t)MAX(READ_ONCE(net->ip4->frag_high_thresh), 0);
 	struct fragq *q;
 
-	cds_list_for_each_entry(q, bucket, link)
+	cds_list_for_each_entry (q, bucket, link)
 		if (q->id == ip->id && q->saddr == ip->saddr && q->daddr == ip->daddr &&
 		    q->proto == ip->protocol && q->frags == f)
 			return q;
@@ -328,7 +328,8 @@ static struct pkt *fragq_join(struct fragq *q, uint64_t *mib)
 		p->next = NULL;
 
 	struct ip4_hdr *ip = pkt_l3(head);
-	/* All fragments that said DF were as large as any: so was the sender's wish for the whole. */
+	/* All fragments that said DF were as large as any: so was the sender's wish for the whole.
+	 */
 	bool df = q->max_df_size == q->max_size;
 
 	put_be16(&ip->tot_len, (uint16_t)head->total);
@@ -337,7 +338,7 @@ static struct pkt *fragq_join(struct fragq *q, uint64_t *mib)
 	ip->check = 0;
 	ip->check = csum_ip4(ip, ip->ihl);
 	head->l4 = (uint16_t)(head->l3 + hlen);
-	head->flags &= (uint16_t)~(PKT_CSUM_OK | PKT_CSUM_PARTIAL);
+	head->flags &= (uint16_t) ~(PKT_CSUM_OK | PKT_CSUM_PARTIAL);
 	head->hash = 0;
 	mib[MIB_Ip_ReasmOKs]++;
 	q->head = NULL;

@@ -2,9 +2,9 @@
  * ip4_reasm: incomplete datagrams (RFC 791, RFC 815; the limits are Linux's).
  *
  * Each worker keeps the fragments that came to it; a queue is found by (namespace, source,
- * destination, id, protocol). It lives in a packet of the pool, so that reassembly allocates nothing
- * else and what it holds is seen in one place; the namespace's `mem` counts the pool memory of all
- * its queues and fragments against ipfrag_high_thresh.
+ * destination, id, protocol). It lives in a packet of the pool, so that reassembly allocates
+ * nothing else and what it holds is seen in one place; the namespace's `mem` counts the pool memory
+ * of all its queues and fragments against ipfrag_high_thresh.
  *
  * Which octets have come is a bitmap of 8-octet blocks (what a fragment's offset counts in), so a
  * fragment costs the same whatever has come before; the fragments are sorted once, when all are
@@ -35,8 +35,8 @@ struct fragq {
 	uint32_t rid;	    /* of the source's fragments, when one of this queue last came */
 	uint32_t max_size, max_df_size;
 	size_t mem;
-	struct pkt *head;   /* fragments, latest first, by next; cb[0]: offset; data at payload */
-	struct pkt *first;  /* the one with offset 0 */
+	struct pkt *head;  /* fragments, latest first, by next; cb[0]: offset; data at payload */
+	struct pkt *first; /* the one with offset 0 */
 	uint64_t have[65536 / 8 / 64];
 };
 

@@ -11,7 +11,7 @@
 
 #include "ip/path_fixture.h"
 
-#define PROTO 253 /* for experiments (RFC 3692) */
+#define PROTO	 253 /* for experiments (RFC 3692) */
 #define MAX_CUTS 64
 
 struct world {
@@ -79,8 +79,12 @@ static uint64_t mib(struct world *x, enum ip4_mib m)
 
 static void send_frag(struct world *x, uint16_t id, unsigned at, unsigned len, bool more)
 {
-	struct fx_ip4 h = {.to = x->a, .saddr = "10.1.0.2", .daddr = "10.1.0.1", .proto = PROTO,
-			   .id = id, .frag = (uint16_t)(at / 8 | (more ? IP4_MF : 0))};
+	struct fx_ip4 h = {.to = x->a,
+			   .saddr = "10.1.0.2",
+			   .daddr = "10.1.0.1",
+			   .proto = PROTO,
+			   .id = id,
+			   .frag = (uint16_t)(at / 8 | (more ? IP4_MF : 0))};
 	size_t n = fx_frame(x->frame, &h, x->data + at, len);
 
 	fx_rx(&x->f, x->a, x->frame, n);
@@ -270,8 +274,8 @@ static void times_out(void **state)
 	assert_int_equal(pool_in_use(x->f.weft.pool), x->f.baseline);
 	/* A device that is gone by then. */
 	struct netdev *b = fx_dev(x->net, "w2", "10.9.0.1", 24);
-	struct fx_ip4 h = {.to = b, .saddr = "10.9.0.2", .daddr = "10.9.0.1", .proto = PROTO,
-			   .frag = IP4_MF};
+	struct fx_ip4 h = {
+		.to = b, .saddr = "10.9.0.2", .daddr = "10.9.0.1", .proto = PROTO, .frag = IP4_MF};
 	size_t n = fx_frame(x->frame, &h, x->data, 64);
 
 	fx_rx(&x->f, b, x->frame, n);
@@ -325,13 +329,17 @@ static void ecn(void **state)
 	static const struct {
 		uint8_t a, b;
 		bool whole;
-	} table[] = {{0, 0, true},  {1, 1, true},  {2, 2, true},  {1, 2, true}, {1, 3, true},
-		     {3, 2, true},  {3, 3, true},  {0, 1, false}, {2, 0, false}, {0, 3, false}};
+	} table[] = {{0, 0, true}, {1, 1, true}, {2, 2, true},	{1, 2, true},  {1, 3, true},
+		     {3, 2, true}, {3, 3, true}, {0, 1, false}, {2, 0, false}, {0, 3, false}};
 	struct world *x = *state;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
-		struct fx_ip4 h = {.to = x->a, .saddr = "10.1.0.2", .daddr = "10.1.0.1",
-				   .proto = PROTO, .id = (uint16_t)i, .frag = IP4_MF,
+		struct fx_ip4 h = {.to = x->a,
+				   .saddr = "10.1.0.2",
+				   .daddr = "10.1.0.1",
+				   .proto = PROTO,
+				   .id = (uint16_t)i,
+				   .frag = IP4_MF,
 				   .tos = table[i].a};
 
 		fx_rx(&x->f, x->a, x->frame, fx_frame(x->frame, &h, x->data, 8));
@@ -351,8 +359,12 @@ static void there_and_back(void **state)
 
 	for (unsigned round = 0; round < 400; round++) {
 		uint8_t opts[12] = {IPOPT_NOOP, IPOPT_RA, 4, 0, 0, IPOPT_RR, 7, 8};
-		struct fx_ip4 h = {.to = x->a, .saddr = "10.1.0.2", .daddr = "10.1.0.1",
-				   .proto = PROTO, .id = (uint16_t)round, .opts = opts,
+		struct fx_ip4 h = {.to = x->a,
+				   .saddr = "10.1.0.2",
+				   .daddr = "10.1.0.1",
+				   .proto = PROTO,
+				   .id = (uint16_t)round,
+				   .opts = opts,
 				   .opt_len = round & 1 ? 12 : 0};
 		uint32_t mtu = 60 + rng_below(&x->r, 3000);
 		unsigned len = rng_below(&x->r, 9000);
@@ -366,10 +378,10 @@ static void there_and_back(void **state)
 		p->l3 = p->off;
 		pktq_init(&q);
 		assert_int_equal(ip4_fragment(x->f.w, p, mtu, &q), 0);
-		assert_int_equal(q.n, len <= mtu - hlen ? (len ? 1 : 0)
-							: 1 + (len - (mtu - hlen) +
-							       ((mtu - hlen) & ~7u) - 1) /
-								      ((mtu - hlen) & ~7u));
+		assert_int_equal(q.n, len <= mtu - hlen
+					      ? (len ? 1 : 0)
+					      : 1 + (len - (mtu - hlen) + ((mtu - hlen) & ~7u) -
+						     1) / ((mtu - hlen) & ~7u));
 		for (unsigned i = 0; (p = pktq_pop(&q)); i++) {
 			size_t got_n = pkt_copy_out(p, 0, x->frame + 14, 60000);
 
@@ -390,8 +402,8 @@ static void net_goes(void **state)
 	struct world *x = *state;
 	struct net *net = fx_net(&x->f);
 	struct netdev *b = fx_dev(net, "w2", "10.9.0.1", 24);
-	struct fx_ip4 h = {.to = b, .saddr = "10.9.0.2", .daddr = "10.9.0.1", .proto = PROTO,
-			   .frag = IP4_MF};
+	struct fx_ip4 h = {
+		.to = b, .saddr = "10.9.0.2", .daddr = "10.9.0.1", .proto = PROTO, .frag = IP4_MF};
 
 	fx_rx(&x->f, b, x->frame, fx_frame(x->frame, &h, x->data, 64));
 	fx_tx_flush(&x->f, b);
@@ -406,9 +418,9 @@ static void net_goes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(duel),      T(interleaved), T(overlaps), T(malformed),
-		T(oversize),  T(times_out),   T(memory_bound), T(too_far),
-		T(ecn),	      T(there_and_back), T(net_goes),
+		T(duel),     T(interleaved),	T(overlaps),	 T(malformed),
+		T(oversize), T(times_out),	T(memory_bound), T(too_far),
+		T(ecn),	     T(there_and_back), T(net_goes),
 	};
 	int err;
 

@@ -30,7 +30,7 @@ struct route4_table *route4_table_find(const struct net *net, uint32_t id)
 	case RT_TABLE_DEFAULT:
 		return ts->dflt;
 	}
-	cds_list_for_each_entry(t, &ts->tables, link)
+	cds_list_for_each_entry (t, &ts->tables, link)
 		if (t->id == id)
 			return t;
 	return NULL;
@@ -44,7 +44,7 @@ static struct route4_table *table_make(struct route4_tables *ts, uint32_t id)
 
 	if (!t)
 		return NULL;
-	cds_list_for_each_entry(i, &ts->tables, link) {
+	cds_list_for_each_entry (i, &ts->tables, link) {
 		if ((i->id & 0xff) >= (id & 0xff)) {
 			at = &i->link;
 			break;
@@ -82,7 +82,7 @@ void route4_net_fini(struct net *net)
 		return;
 	if (ts->fib && ts->fib_default && ts->dflt && ts->main && ts->local)
 		route4_flush(net, true);
-	cds_list_for_each_entry_safe(t, next, &ts->tables, link)
+	cds_list_for_each_entry_safe (t, next, &ts->tables, link)
 		route4_table_free(t);
 	pmtu_net_fini(net);
 	fib4_free(ts->fib);
@@ -100,7 +100,7 @@ static const struct fib_info *node_best(struct route4_table *t, uint32_t prefix,
 
 	if (!n)
 		return NULL;
-	cds_list_for_each_entry(r, &n->routes, link)
+	cds_list_for_each_entry (r, &n->routes, link)
 		if (!r->tos && fib_info_alive(r->fi, false))
 			return r->fi;
 	return NULL;
@@ -150,7 +150,7 @@ void route4_digest_dev(struct net *net, const struct netdev *dev)
 		for (struct route4_node *n = route4_node_from(t, 0, 0); n;
 		     n = route4_node_from(t, n->prefix, n->len + 1u)) {
 			struct route *r;
-			cds_list_for_each_entry(r, &n->routes, link) {
+			cds_list_for_each_entry (r, &n->routes, link) {
 				if (r->fi->nh.dev == dev) {
 					route4_digest(net, t, n->prefix, n->len);
 					break;
@@ -183,7 +183,7 @@ static struct cds_list_head *place(struct route4_node *n, uint8_t tos, uint32_t 
 {
 	struct route *r;
 
-	cds_list_for_each_entry(r, &n->routes, link) {
+	cds_list_for_each_entry (r, &n->routes, link) {
 		if (r->tos > tos)
 			continue;
 		if (r->tos < tos || r->fi->priority >= priority)
@@ -387,7 +387,7 @@ static int route_del(struct net *net, const struct route_config *cfg, bool exact
 	n = route4_node_get(t, ntohl(cfg->dst), cfg->dst_len, false);
 	if (!n)
 		return -ESRCH;
-	cds_list_for_each_entry(r, &n->routes, link) {
+	cds_list_for_each_entry (r, &n->routes, link) {
 		if (r->tos != cfg->tos || !fib_info_matches(r->fi, cfg) ||
 		    (exact && r->fi->priority != cfg->priority))
 			continue;
@@ -416,7 +416,7 @@ static unsigned node_flush(struct net *net, struct route4_table *t, struct route
 	struct route *r, *next;
 	unsigned gone = 0;
 
-	cds_list_for_each_entry_safe(r, next, &n->routes, link) {
+	cds_list_for_each_entry_safe (r, next, &n->routes, link) {
 		if (!all && !(r->fi->flags & RTNH_F_DEAD))
 			continue;
 		/* The last one may take n along. */
@@ -435,7 +435,7 @@ unsigned route4_flush(struct net *net, bool all)
 	struct route4_table *t;
 	unsigned gone = 0;
 
-	cds_list_for_each_entry(t, &net->ip4->routes->tables, link) {
+	cds_list_for_each_entry (t, &net->ip4->routes->tables, link) {
 		struct route4_node *n = route4_node_from(t, 0, 0);
 		while (n) {
 			uint32_t prefix = n->prefix;
@@ -453,10 +453,10 @@ void route4_sync_down_addr(struct net *net, uint32_t local)
 	struct fib_info *fi;
 	bool any = false;
 
-	cds_list_for_each_entry(dev, &net->devs, net_link) {
+	cds_list_for_each_entry (dev, &net->devs, net_link) {
 		if (!dev->in_dev)
 			continue;
-		cds_list_for_each_entry(fi, &dev->in_dev->fibs, link) {
+		cds_list_for_each_entry (fi, &dev->in_dev->fibs, link) {
 			if (fi->prefsrc != local || fi->tb_id != RT_TABLE_MAIN)
 				continue;
 			fi->flags |= RTNH_F_DEAD;
@@ -491,7 +491,7 @@ static int walk_prefix(struct route4_table *t, struct route4_node *n, struct rou
 			c->len = same[k]->len;
 			c->skip = 0;
 		}
-		cds_list_for_each_entry(r, &same[k]->routes, link) {
+		cds_list_for_each_entry (r, &same[k]->routes, link) {
 			if (i++ < c->skip)
 				continue;
 			int ret = fn(r, arg);
@@ -527,7 +527,7 @@ int route4_walk(struct net *net, uint32_t table, struct route4_cookie *c,
 {
 	struct route4_table *t;
 
-	cds_list_for_each_entry(t, &net->ip4->routes->tables, link) {
+	cds_list_for_each_entry (t, &net->ip4->routes->tables, link) {
 		if (table && t->id != table)
 			continue;
 		if (c->started && t->id != c->table)
@@ -556,7 +556,7 @@ size_t route4_count(const struct net *net, uint32_t table)
 		t = route4_table_find(net, table);
 		return t ? t->n_prefixes : 0;
 	}
-	cds_list_for_each_entry(t, &net->ip4->routes->tables, link)
+	cds_list_for_each_entry (t, &net->ip4->routes->tables, link)
 		n += t->n_prefixes;
 	return n;
 }

@@ -195,8 +195,11 @@ static void test_twin(void **state)
 	struct bed *b = bed_new();
 	struct netdev *dev = bed_dev(b, "v0");
 	struct twin_route *t = calloc(TWIN_MAX, sizeof(*t));
-	struct route_config link = {.dst = IP(10, 1, 1, 0), .dst_len = 24, .type = RTN_UNICAST,
-				    .scope = RT_SCOPE_LINK, .table = RT_TABLE_MAIN,
+	struct route_config link = {.dst = IP(10, 1, 1, 0),
+				    .dst_len = 24,
+				    .type = RTN_UNICAST,
+				    .scope = RT_SCOPE_LINK,
+				    .table = RT_TABLE_MAIN,
 				    .nl_flags = NLM_F_CREATE};
 	struct rng r;
 
@@ -371,7 +374,8 @@ static void test_events(void **state)
 	assert_int_equal(h.arg, NLM_F_CREATE | NLM_F_EXCL);
 	assert_int_equal(route4_add(b->net, &cfg, NULL), -EEXIST);
 	cfg.nl_flags = NLM_F_CREATE | NLM_F_REPLACE;
-	assert_int_equal(route4_add(b->net, &cfg, NULL), 0); /* nothing to replace: it is the same */
+	assert_int_equal(route4_add(b->net, &cfg, NULL),
+			 0); /* nothing to replace: it is the same */
 	assert_int_equal(h.n[EVENT_ROUTE_NEW], 1);
 	cfg.gateway = IP(10, 1, 1, 3);
 	assert_int_equal(route4_add(b->net, &cfg, NULL), 0);
@@ -458,7 +462,9 @@ static void test_input(void **state)
 {
 	struct netdev *v0, *v1;
 	struct bed *b = bed_with_v0(&v0);
-	struct in_ifaddr ifa = {.local = IP(10, 2, 1, 1), .prefixlen = 24, .valid_lft = UINT32_MAX,
+	struct in_ifaddr ifa = {.local = IP(10, 2, 1, 1),
+				.prefixlen = 24,
+				.valid_lft = UINT32_MAX,
 				.preferred_lft = UINT32_MAX};
 	uint32_t near = IP(10, 1, 1, 9), far = IP(10, 2, 1, 9);
 

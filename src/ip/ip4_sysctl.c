@@ -170,10 +170,16 @@ static void show_low(struct net *net, struct netdev *dev, FILE *out)
 	fprintf(out, "%d\n", net->ip4->frag_low_thresh);
 }
 
-#define INT(file, field, ...) {"net/ipv4/" file, SYSCTL_INT, 0644, __VA_ARGS__, where_##field}
+#define INT(file, field, ...)                                                                      \
+	{                                                                                          \
+		"net/ipv4/" file, SYSCTL_INT, 0644, __VA_ARGS__, where_##field                     \
+	}
 #define ANY INT32_MIN, INT32_MAX
 #define TEXT(file, field, mode, name)                                                              \
-	{"net/ipv4/" file, SYSCTL_STRING, mode, 0, 0, where_##field, NULL, show_##name, store_##name}
+	{                                                                                          \
+		"net/ipv4/" file, SYSCTL_STRING, mode, 0, 0, where_##field, NULL, show_##name,     \
+			store_##name                                                               \
+	}
 
 static const struct sysctl_row rows[] = {
 	INT("icmp_echo_enable_probe", icmp_echo_enable_probe, 0, 1),

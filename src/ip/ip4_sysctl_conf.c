@@ -2,8 +2,8 @@
  * ip4_sysctl_conf: /proc/sys/net/ipv4/conf/<dev>/ and ip_forward.
  *
  * A value stored for "default" reaches the devices whose user has not set it for themselves; one
- * stored for "all" is merged with each device's (ip4_conf()), save forwarding, which is a switch for
- * everything.
+ * stored for "all" is merged with each device's (ip4_conf()), save forwarding, which is a switch
+ * for everything.
  */
 #include <linux/netconf.h>
 
@@ -59,7 +59,7 @@ static void copy_default(struct net *net, int devconf, int value)
 {
 	struct netdev *dev;
 
-	cds_list_for_each_entry(dev, &net->devs, net_link) {
+	cds_list_for_each_entry (dev, &net->devs, net_link) {
 		struct in_dev *in = dev->in_dev;
 		if (!in || (in->conf_set >> devconf & 1))
 			continue;
@@ -82,7 +82,7 @@ static void forward_all(struct net *net, int on)
 	if (changed)
 		ip4_netconf_notify(net, NULL, true, NETCONFA_FORWARDING);
 	ip4_netconf_notify(net, NULL, false, NETCONFA_FORWARDING);
-	cds_list_for_each_entry(dev, &net->devs, net_link) {
+	cds_list_for_each_entry (dev, &net->devs, net_link) {
 		if (!dev->in_dev)
 			continue;
 		WRITE_ONCE(dev->in_dev->conf.v[IPV4_DEVCONF_FORWARDING - 1], on);
@@ -140,8 +140,13 @@ const struct sysctl_row ip4_sysctl_conf[] = {
 	{"net/ipv4/ip_forward", SYSCTL_INT, 0644, INT32_MIN, INT32_MAX, where_ip_forward,
 	 changed_ip_forward},
 #define CONF(NAME, file, mode)                                                                     \
-	{"net/ipv4/conf/%s/" file, SYSCTL_INT,	mode, INT32_MIN, INT32_MAX,                        \
-	 where_##NAME,		   changed_##NAME},
+	{"net/ipv4/conf/%s/" file,                                                                 \
+	 SYSCTL_INT,                                                                               \
+	 mode,                                                                                     \
+	 INT32_MIN,                                                                                \
+	 INT32_MAX,                                                                                \
+	 where_##NAME,                                                                             \
+	 changed_##NAME},
 #include "ip/ip4_conf.def"
 #undef CONF
 	{0},

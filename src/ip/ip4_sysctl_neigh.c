@@ -23,8 +23,9 @@ static struct neigh_parms *parms_of(struct net *net, struct netdev *dev, const c
 		struct netdev *d_;                                                                 \
 		if (dev)                                                                           \
 			break;                                                                     \
-		cds_list_for_each_entry(d_, &(net)->devs, net_link) {                              \
-			if (d_->in_dev && d_->in_dev->arp_parms->field == n_->arp_default_was.field) \
+		cds_list_for_each_entry (d_, &(net)->devs, net_link) {                             \
+			if (d_->in_dev &&                                                          \
+			    d_->in_dev->arp_parms->field == n_->arp_default_was.field)             \
 				WRITE_ONCE(d_->in_dev->arp_parms->field, n_->arp_default->field);  \
 		}                                                                                  \
 		n_->arp_default_was.field = n_->arp_default->field;                                \
@@ -84,7 +85,7 @@ static void changed_base_reachable(struct net *net, struct netdev *dev, const ch
 	randomise(net, parms_of(net, dev, which));
 	if (dev)
 		return;
-	cds_list_for_each_entry(d, &net->devs, net_link)
+	cds_list_for_each_entry (d, &net->devs, net_link)
 		if (d->in_dev)
 			randomise(net, d->in_dev->arp_parms);
 }
@@ -129,12 +130,16 @@ static int store_unres_qlen(struct net *net, struct netdev *dev, const char *tex
 TABLE_FIELDS(X)
 #undef X
 
-#define MAX_MS (INT32_MAX)
+#define MAX_MS	(INT32_MAX)
 #define MAX_SEC (INT32_MAX / 100)
 #define ROW(file, type, max, field)                                                                \
-	{"net/ipv4/neigh/%s/" file, type, 0644, 0, max, where_##field, changed_##field}
+	{                                                                                          \
+		"net/ipv4/neigh/%s/" file, type, 0644, 0, max, where_##field, changed_##field      \
+	}
 #define TABLE_ROW(file, type, max, field)                                                          \
-	{"net/ipv4/neigh/%s/" file, type, 0644, 0, max, where_##field}
+	{                                                                                          \
+		"net/ipv4/neigh/%s/" file, type, 0644, 0, max, where_##field                       \
+	}
 
 const struct sysctl_row ip4_sysctl_neigh[] = {
 	ROW("anycast_delay", SYSCTL_JIFFIES, MAX_MS, anycast_delay),

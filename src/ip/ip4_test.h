@@ -1,6 +1,6 @@
 /*
- * ip4_test: an instance built by hand for the unit tests of src/ip: one worker, one namespace with lo,
- * and Ethernet devices that swallow what they are to send. Time stands still unless told.
+ * ip4_test: an instance built by hand for the unit tests of src/ip: one worker, one namespace with
+ * lo, and Ethernet devices that swallow what they are to send. Time stands still unless told.
  */
 #pragma once
 
@@ -19,7 +19,7 @@ struct bed {
 	struct dev_core core;
 	struct net_set nets;
 	struct net *net;
-	unsigned n_sent; /* frames that devices swallowed */
+	unsigned n_sent;   /* frames that devices swallowed */
 	uint8_t last[128]; /* the last one's first bytes */
 	size_t last_len;
 };
@@ -51,7 +51,8 @@ static inline void bed_lo_setup(struct netdev *dev)
 }
 
 static const struct netdev_ops bed_ops = {.xmit = bed_swallow};
-static const struct dev_kind bed_ether = {.name = "ether", .ops = &bed_ops, .setup = bed_ether_setup};
+static const struct dev_kind bed_ether = {
+	.name = "ether", .ops = &bed_ops, .setup = bed_ether_setup};
 static const struct dev_kind bed_lo = {
 	.name = "lo", .ops = &bed_ops, .setup = bed_lo_setup, .permanent = true};
 

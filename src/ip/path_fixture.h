@@ -1,7 +1,7 @@
 /*
- * path_fixture: a hand-built instance for tests of the packet path: one worker under a virtual clock,
- * namespaces, and "wire" devices whose far end is the test: it puts frames in and takes out what
- * was sent. Only tests and fuzzers include this.
+ * path_fixture: a hand-built instance for tests of the packet path: one worker under a virtual
+ * clock, namespaces, and "wire" devices whose far end is the test: it puts frames in and takes out
+ * what was sent. Only tests and fuzzers include this.
  */
 #pragma once
 
@@ -130,8 +130,7 @@ static inline struct netdev *fx_dev(struct net *net, const char *name, const cha
 	mac[5] = (uint8_t)name[strlen(name) - 1];
 	memcpy(dev->addr, mac, 6);
 	memset(dev->broadcast, 0xff, 6);
-	if (netdev_register(dev, net, name, 0, NULL) ||
-	    netdev_set_flags(dev, IFF_UP, IFF_UP, NULL))
+	if (netdev_register(dev, net, name, 0, NULL) || netdev_set_flags(dev, IFF_UP, IFF_UP, NULL))
 		abort();
 	if (addr) {
 		struct in_ifaddr ifa = {.prefixlen = (uint8_t)prefixlen,
@@ -284,10 +283,10 @@ static inline void fx_fini(struct fx *f)
 	struct net *net, *tmp;
 
 	fx_settle(f);
-	cds_list_for_each_entry_safe(net, tmp, &f->nets.nets, link) {
+	cds_list_for_each_entry_safe (net, tmp, &f->nets.nets, link) {
 		struct netdev *dev;
 
-		cds_list_for_each_entry(dev, &net->devs, net_link)
+		cds_list_for_each_entry (dev, &net->devs, net_link)
 			if (dev->kind == &fx_kind)
 				fx_tx_flush(f, dev);
 		net_put(net);

@@ -1,10 +1,11 @@
 /*
  * route4_trie: the prefixes of one routing table, with all their routes.
  *
- * A path-compressed binary trie (a Patricia trie, Morrison 1968): a node stands for a prefix and has
- * at most two children, the next longer prefixes that begin with its bits and a 0 or a 1. A node
- * without routes exists only where two branches fork, so n prefixes take fewer than 2n nodes. Nodes in
- * the order "node, child 0, child 1" are in order of prefix, then length: that is the order of dumps.
+ * A path-compressed binary trie (a Patricia trie, Morrison 1968): a node stands for a prefix and
+ * has at most two children, the next longer prefixes that begin with its bits and a 0 or a 1. A
+ * node without routes exists only where two branches fork, so n prefixes take fewer than 2n nodes.
+ * Nodes in the order "node, child 0, child 1" are in order of prefix, then length: that is the
+ * order of dumps.
  *
  * One writer; every change is one pointer store, so RCU readers see the trie before or after it. A
  * node taken out keeps its pointers until the grace period is over.

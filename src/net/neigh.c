@@ -1,9 +1,10 @@
 /*
  * neigh: the table of neighbours: entries by (device, address), their making, collection and end.
  *
- * Control alone writes. Workers find entries through the hash under RCU and read hh, state and dead;
- * they write used and confirmed. An entry that leaves the table is marked dead, loses its header and
- * is freed after a grace period, once no next hop holds it and no message about it is under way.
+ * Control alone writes. Workers find entries through the hash under RCU and read hh, state and
+ * dead; they write used and confirmed. An entry that leaves the table is marked dead, loses its
+ * header and is freed after a grace period, once no next hop holds it and no message about it is
+ * under way.
  *
  * The periodic collection walks gc_list with a cursor, a slice a tick, so that a table of 10^6
  * entries never holds up the step.
@@ -12,7 +13,7 @@
 
 #include "net/neigh_core.h"
 
-#define GC_SLICE 4096 /* entries looked at in one tick */
+#define GC_SLICE	4096 /* entries looked at in one tick */
 #define NEIGH_GC_SETTLE (5 * NSEC_PER_SEC)
 
 static unsigned long neigh_hash(const struct neigh_table *t, const struct netdev *dev,
@@ -182,7 +183,7 @@ static void flush_entries(struct neigh_parms *parms, bool keep_permanent)
 {
 	struct neigh *n, *tmp;
 
-	cds_list_for_each_entry_safe(n, tmp, &parms->entries, dev_link)
+	cds_list_for_each_entry_safe (n, tmp, &parms->entries, dev_link)
 		if (!keep_permanent || !(n->state & NUD_PERMANENT))
 			neigh_del(n);
 }
@@ -215,7 +216,7 @@ static unsigned forced_gc(struct neigh_table *t, uint64_t now)
 	struct cds_list_head *pos, *next;
 
 	t->stats.forced_gc_runs++;
-	cds_list_for_each_safe(pos, next, &t->gc_list) {
+	cds_list_for_each_safe (pos, next, &t->gc_list) {
 		if (excess <= 0)
 			break;
 		if (pos == &t->gc_cursor)
@@ -277,7 +278,7 @@ static void periodic_gc(struct timer *timer, uint64_t now)
 			struct neigh_parms *p;
 
 			t->last_rand = now;
-			cds_list_for_each_entry(p, &t->parms, link)
+			cds_list_for_each_entry (p, &t->parms, link)
 				p->reachable_time =
 					neigh_random_reachable(t, p->base_reachable_time);
 		}
@@ -418,9 +419,9 @@ void neigh_table_fini(struct neigh_table *t)
 	if (!t->hash)
 		return;
 	neigh_proxy_flush(t, NULL, true);
-	cds_list_for_each_entry_safe(p, tmp, &t->parms, link)
+	cds_list_for_each_entry_safe (p, tmp, &t->parms, link)
 		neigh_parms_free(t, p);
-	cds_list_for_each_entry_safe(x, xtmp, &t->proxies, link) {
+	cds_list_for_each_entry_safe (x, xtmp, &t->proxies, link) {
 		cds_list_del(&x->link);
 		free(x);
 	}

@@ -1,10 +1,10 @@
 /*
  * neigh: neighbour tables: who has which link address (the states NUD_* of linux/neighbour.h).
  *
- * One table a protocol and instance (ARP now, ND later); entries are hashed by (device, address) and
- * belong to a device. Workers look up under RCU and use `hh`, the link header ready to copy, when
- * there is one; an entry without one is worked on by control (worker 0): the packet is posted there,
- * queued on the entry (unres_qlen_bytes), and a solicitation goes out.
+ * One table a protocol and instance (ARP now, ND later); entries are hashed by (device, address)
+ * and belong to a device. Workers look up under RCU and use `hh`, the link header ready to copy,
+ * when there is one; an entry without one is worked on by control (worker 0): the packet is posted
+ * there, queued on the entry (unres_qlen_bytes), and a solicitation goes out.
  *
  * States (RFC 4861 7.3 as Linux applies it to IPv4):
  *   NUD_NONE        just made; first packet moves it to INCOMPLETE
@@ -33,7 +33,7 @@ struct neigh_table;
 
 /* The link header of a resolved entry: immutable, replaced whole through RCU. */
 struct neigh_hh {
-	uint8_t len;    /* bytes of header, 0 to 30: it ends at hdr + 32 */
+	uint8_t len;	 /* bytes of header, 0 to 30: it ends at hdr + 32 */
 	uint8_t hdr[32]; /* right-aligned, so that two 16-byte stores copy it */
 	struct rcu_head rcu;
 };
@@ -47,9 +47,9 @@ struct neigh_parms {
 	uint64_t delay_probe_time, anycast_delay, proxy_delay, locktime, interval_probe_time;
 	int ucast_probes, mcast_probes, app_probes, mcast_reprobes, proxy_qlen;
 	int queue_len_bytes;
-	struct cds_lfht_node node;     /* in table->parms_hash */
-	struct cds_list_head entries;  /* struct neigh.dev_link: what belongs to dev */
-	unsigned n_proxied;            /* answers of dev waiting in table->proxy_queue */
+	struct cds_lfht_node node;    /* in table->parms_hash */
+	struct cds_list_head entries; /* struct neigh.dev_link: what belongs to dev */
+	unsigned n_proxied;	      /* answers of dev waiting in table->proxy_queue */
 	struct rcu_head rcu;
 };
 
@@ -58,12 +58,12 @@ struct neigh {
 	struct neigh_table *table;
 	struct netdev *dev;
 	uint8_t key[NEIGH_KEY_MAX]; /* network order; table->key_len bytes */
-	struct neigh_hh *hh;        /* RCU; NULL: resolve first */
-	uint64_t used;              /* ns, stored by workers */
+	struct neigh_hh *hh;	    /* RCU; NULL: resolve first */
+	uint64_t used;		    /* ns, stored by workers */
 	uint64_t confirmed, updated;
-	uint8_t state; /* NUD_* */
-	uint8_t type;  /* RTN_UNICAST, ... */
-	uint8_t flags; /* NTF_* */
+	uint8_t state;	  /* NUD_* */
+	uint8_t type;	  /* RTN_UNICAST, ... */
+	uint8_t flags;	  /* NTF_* */
 	uint8_t protocol; /* RTPROT_* */
 	uint32_t flags_ext;
 	uint8_t lladdr[NETDEV_ALEN];
@@ -73,9 +73,9 @@ struct neigh {
 	struct timer timer;
 	struct pkt_queue queue; /* control's: waiting for an answer */
 	struct neigh_parms *parms;
-	size_t queue_bytes;     /* memory the queue holds */
-	struct worker_msg msg;  /* to control: a STALE entry was used */
-	unsigned msg_state;     /* NEIGH_MSG_*, atomic */
+	size_t queue_bytes;    /* memory the queue holds */
+	struct worker_msg msg; /* to control: a STALE entry was used */
+	unsigned msg_state;    /* NEIGH_MSG_*, atomic */
 	struct cds_list_head gc_link, dev_link;
 	struct rcu_head rcu;
 };
@@ -99,7 +99,8 @@ struct neigh_ops {
 	int family; /* AF_INET */
 	uint8_t key_len;
 	const char *id; /* "arp_cache" */
-	/* Sends a solicitation: unicast to n->lladdr or broadcast. src_hint borrows, may be NULL. */
+	/* Sends a solicitation: unicast to n->lladdr or broadcast. src_hint borrows, may be NULL.
+	 */
 	void (*solicit)(struct worker *w, struct neigh *n, struct pkt *src_hint, bool unicast);
 	/* Fills the state of a new entry that needs no resolution (NUD_NOARP and lladdr), or leaves
 	 * NUD_NONE; -errno refuses. */
@@ -116,7 +117,7 @@ struct neigh_table {
 	struct worker *w0;
 	struct event_chain *events;
 	struct cds_lfht *hash;
-	struct cds_list_head parms;   /* all, defaults included */
+	struct cds_list_head parms; /* all, defaults included */
 	struct cds_list_head proxies;
 	struct cds_list_head gc_list; /* oldest first; not PERMANENT, not extern learned */
 	unsigned entries, gc_entries;
@@ -124,10 +125,10 @@ struct neigh_table {
 	uint64_t gc_interval, last_flush, last_rand;
 	struct timer gc_timer;
 	struct neigh_stats stats;
-	struct cds_lfht *parms_hash;    /* by device, or by namespace for its default */
+	struct cds_lfht *parms_hash;	/* by device, or by namespace for its default */
 	struct cds_list_head gc_cursor; /* where the periodic collection stands in gc_list */
-	bool gc_running;                /* a collection is spread over several ticks */
-	struct pkt_queue proxy_queue;   /* by time due (cb[0]) */
+	bool gc_running;		/* a collection is spread over several ticks */
+	struct pkt_queue proxy_queue;	/* by time due (cb[0]) */
 	struct timer proxy_timer;
 };
 
@@ -146,11 +147,12 @@ struct neigh *neigh_lookup(struct neigh_table *t, const struct netdev *dev, cons
 struct neigh *neigh_get(struct neigh_table *t, struct netdev *dev, const void *key, int *err);
 
 /* Control: news about an entry. lladdr NULL: unchanged. flags NEIGH_UPDATE_F_*. `state` NUD_*. */
-#define NEIGH_UPDATE_OVERRIDE 1        /* a different lladdr replaces the old one */
-#define NEIGH_UPDATE_WEAK_OVERRIDE 2   /* a different lladdr makes a valid entry STALE */
-#define NEIGH_UPDATE_ADMIN 4           /* from the user */
+#define NEIGH_UPDATE_OVERRIDE	   1 /* a different lladdr replaces the old one */
+#define NEIGH_UPDATE_WEAK_OVERRIDE 2 /* a different lladdr makes a valid entry STALE */
+#define NEIGH_UPDATE_ADMIN	   4 /* from the user */
 int neigh_update(struct neigh *n, const uint8_t *lladdr, uint8_t state, unsigned flags);
-/* Control: what a solicitation says about its sender: makes the entry, STALE. Borrows; may be NULL. */
+/* Control: what a solicitation says about its sender: makes the entry, STALE. Borrows; may be NULL.
+ */
 struct neigh *neigh_heard(struct neigh_table *t, struct netdev *dev, const void *key,
 			  const uint8_t *lladdr);
 /* Control: starts resolution without a packet (`ip neigh add ... nud probe`, NTF_USE). */
@@ -162,8 +164,8 @@ void neigh_resolve(struct worker *w, struct neigh *n, struct pkt *p);
 /* Control: removes; packets waiting are dropped (NEIGH_DEAD). For `ip neigh del` the kernel first
  * sets NUD_FAILED (neigh_update with ADMIN|OVERRIDE), so that listeners see both. */
 void neigh_del(struct neigh *n);
-/* Control: who keeps a pointer beyond an RCU section (a next hop) holds the memory, not the entry: it
- * may still be collected (n->dead), and then is to be let go and looked up again. */
+/* Control: who keeps a pointer beyond an RCU section (a next hop) holds the memory, not the entry:
+ * it may still be collected (n->dead), and then is to be let go and looked up again. */
 void neigh_hold(struct neigh *n);
 void neigh_put(struct neigh *n); /* NULL is fine */
 /* Any worker: a packet went out by a STALE entry: control is told, once. */
@@ -180,8 +182,8 @@ int neigh_proxy_del(struct neigh_table *t, struct net *net, struct netdev *dev, 
 struct neigh_proxy *neigh_proxy_find(struct neigh_table *t, struct net *net, struct netdev *dev,
 				     const void *key);
 
-/* Control: a request received by parms->dev is answered later (up to proxy_delay, randomly), so that
- * the owner of the address comes first; ops->proxy_redo gets it then. Takes. */
+/* Control: a request received by parms->dev is answered later (up to proxy_delay, randomly), so
+ * that the owner of the address comes first; ops->proxy_redo gets it then. Takes. */
 void neigh_proxy_enqueue(struct neigh_table *t, struct neigh_parms *parms, struct pkt *p);
 /* Control: forgets delayed answers (dev NULL: all), and with `entries` the proxies of dev. */
 void neigh_proxy_flush(struct neigh_table *t, struct netdev *dev, bool entries);

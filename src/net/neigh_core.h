@@ -10,9 +10,8 @@
 #include "run/instance.h"
 
 /* linux/neighbour.h leaves these sets to the kernel's own header. */
-#define NUD_IN_TIMER (NUD_INCOMPLETE | NUD_REACHABLE | NUD_DELAY | NUD_PROBE)
-#define NUD_VALID                                                                                  \
-	(NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)
+#define NUD_IN_TIMER  (NUD_INCOMPLETE | NUD_REACHABLE | NUD_DELAY | NUD_PROBE)
+#define NUD_VALID     (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)
 #define NUD_CONNECTED (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE)
 
 /* neigh.msg_state: a message is on its way to control; the memory is due when it has come. */
@@ -31,7 +30,8 @@ static inline bool time_after(uint64_t a, uint64_t b)
 
 /* Tells listeners that the entry changed. */
 void neigh_notify(struct neigh *n, enum event_type type);
-/* Makes n->hh fit state and lladdr: a header when NUD_VALID, none otherwise; -ENOMEM leaves none. */
+/* Makes n->hh fit state and lladdr: a header when NUD_VALID, none otherwise; -ENOMEM leaves none.
+ */
 int neigh_hh_refresh(struct neigh *n, bool rebuild);
 /* Puts the entry on or off gc_list by its state and flags. */
 void neigh_gc_list_refresh(struct neigh *n);

@@ -8,7 +8,7 @@
 #include "net/neigh_core.h"
 
 #define MSEC NSEC_PER_MSEC
-#define SEC NSEC_PER_SEC
+#define SEC  NSEC_PER_SEC
 
 /* What a new namespace starts with: the kernel's figures for ARP. */
 static const struct neigh_parms builtin = {
@@ -102,7 +102,7 @@ void neigh_parms_free(struct neigh_table *t, struct neigh_parms *p)
 
 	if (!p)
 		return;
-	cds_list_for_each_entry_safe(n, tmp, &p->entries, dev_link)
+	cds_list_for_each_entry_safe (n, tmp, &p->entries, dev_link)
 		neigh_del(n);
 	if (p->dev)
 		neigh_proxy_flush(t, p->dev, true);
@@ -125,7 +125,7 @@ struct neigh_proxy *neigh_proxy_find(struct neigh_table *t, struct net *net, str
 {
 	struct neigh_proxy *x;
 
-	cds_list_for_each_entry(x, &t->proxies, link)
+	cds_list_for_each_entry (x, &t->proxies, link)
 		if (x->net == net && (x->dev == dev || !x->dev) &&
 		    !memcmp(x->key, key, t->ops->key_len))
 			return x;
@@ -137,7 +137,7 @@ int neigh_proxy_add(struct neigh_table *t, struct net *net, struct netdev *dev, 
 {
 	struct neigh_proxy *x;
 
-	cds_list_for_each_entry(x, &t->proxies, link) {
+	cds_list_for_each_entry (x, &t->proxies, link) {
 		if (proxy_is(x, t, net, dev, key)) {
 			x->flags = flags;
 			if (protocol)
@@ -161,7 +161,7 @@ int neigh_proxy_del(struct neigh_table *t, struct net *net, struct netdev *dev, 
 {
 	struct neigh_proxy *x;
 
-	cds_list_for_each_entry(x, &t->proxies, link) {
+	cds_list_for_each_entry (x, &t->proxies, link) {
 		if (proxy_is(x, t, net, dev, key)) {
 			cds_list_del(&x->link);
 			free(x);
@@ -238,7 +238,7 @@ void neigh_proxy_flush(struct neigh_table *t, struct netdev *dev, bool entries)
 	}
 	if (!entries || !dev)
 		return;
-	cds_list_for_each_entry_safe(x, tmp, &t->proxies, link) {
+	cds_list_for_each_entry_safe (x, tmp, &t->proxies, link) {
 		if (x->dev == dev) {
 			cds_list_del(&x->link);
 			free(x);

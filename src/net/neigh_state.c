@@ -2,8 +2,8 @@
  * neigh_state: the state machine of a neighbour (RFC 4861 7.3, as Linux applies it to ARP).
  *
  * What moves an entry: its timer (neigh_timer), news from the link or the user (neigh_update), and
- * use (neigh_resolve, neigh_used_stale). Two times decide what the timer does: `confirmed`, the last
- * sign that the neighbour hears us, and `used`, the last packet sent to it; workers store them
+ * use (neigh_resolve, neigh_used_stale). Two times decide what the timer does: `confirmed`, the
+ * last sign that the neighbour hears us, and `used`, the last packet sent to it; workers store them
  * without telling anyone, and the timer looks when it fires.
  */
 #include "net/neigh_core.h"
@@ -57,7 +57,8 @@ static void invalidate(struct neigh *n)
 
 	n->table->stats.res_failed++;
 	n->updated = n->table->w0->now;
-	/* An ICMP error may come back to this entry and queue on it again: work on what was there. */
+	/* An ICMP error may come back to this entry and queue on it again: work on what was there.
+	 */
 	pktq_init(&waiting);
 	while ((p = pktq_pop(&n->queue)))
 		pktq_push(&waiting, p);
@@ -289,7 +290,7 @@ static int become_invalid(struct neigh *n, uint8_t new, uint64_t now)
 		set_state(n, new, now);
 	neigh_hh_refresh(n, false);
 	neigh_hold(n);
-	if ((old & (NUD_INCOMPLETE | NUD_PROBE)) && (new & NUD_FAILED)) {
+	if ((old & (NUD_INCOMPLETE | NUD_PROBE)) && (new &NUD_FAILED)) {
 		invalidate(n);
 		notify = true;
 	}
@@ -326,14 +327,13 @@ int neigh_update(struct neigh *n, const uint8_t *lladdr, uint8_t new, unsigned f
 		return -EPERM;
 	if (!(flags & NEIGH_UPDATE_ADMIN) && (old & (NUD_NOARP | NUD_PERMANENT)))
 		return -EPERM;
-	if (!(new & NUD_VALID))
+	if (!(new &NUD_VALID))
 		return become_invalid(n, new, now);
 	if (alen && !lladdr && !(old & NUD_VALID))
 		return -EINVAL;
 
-	bool differs = alen && lladdr &&
-		       (!(old & NUD_VALID) || memcmp(lladdr, n->lladdr, alen));
-	if (new & NUD_CONNECTED)
+	bool differs = alen && lladdr && (!(old & NUD_VALID) || memcmp(lladdr, n->lladdr, alen));
+	if (new &NUD_CONNECTED)
 		WRITE_ONCE(n->confirmed, now);
 	if (!accept_lladdr(n, &differs, &new, flags)) {
 		neigh_gc_list_refresh(n);
@@ -344,15 +344,15 @@ int neigh_update(struct neigh *n, const uint8_t *lladdr, uint8_t new, unsigned f
 		n->updated = now;
 	if (new != old) {
 		timer_del(&n->timer);
-		if (new & NUD_PROBE)
+		if (new &NUD_PROBE)
 			n->probes = 0;
-		if (new & NUD_IN_TIMER)
-			arm(n, now + (new & NUD_REACHABLE ? n->parms->reachable_time : 0));
+		if (new &NUD_IN_TIMER)
+			arm(n, now + (new &NUD_REACHABLE ? n->parms->reachable_time : 0));
 		WRITE_ONCE(n->state, new);
 	}
 	if (differs) {
 		memcpy(n->lladdr, lladdr, alen);
-		if (!(new & NUD_CONNECTED))
+		if (!(new &NUD_CONNECTED))
 			WRITE_ONCE(n->confirmed, now - 2 * n->parms->base_reachable_time);
 	}
 	int err = neigh_hh_refresh(n, differs);

@@ -295,11 +295,11 @@ static void news(void **state)
 {
 	static const struct {
 		uint8_t from, to;
-		bool other;	/* another link address */
+		bool other; /* another link address */
 		unsigned flags;
 		int err;
 		uint8_t state;
-		bool taken;	/* the address is the new one */
+		bool taken; /* the address is the new one */
 	} table[] = {
 		{NUD_REACHABLE, NUD_STALE, false, 0, 0, NUD_REACHABLE, false},
 		{NUD_REACHABLE, NUD_STALE, true, 0, 0, NUD_REACHABLE, false},
@@ -329,8 +329,8 @@ static void news(void **state)
 					      NEIGH_UPDATE_OVERRIDE | NEIGH_UPDATE_ADMIN),
 				 0);
 		assert_int_equal(n->state, table[i].from);
-		int err = neigh_update(n, table[i].other ? mac2 : mac1, table[i].to,
-				       table[i].flags);
+		int err =
+			neigh_update(n, table[i].other ? mac2 : mac1, table[i].to, table[i].flags);
 
 		if (err != table[i].err || n->state != table[i].state)
 			fail_msg("row %u: error %d, state %#x", i, err, n->state);
@@ -552,8 +552,8 @@ static void proxies(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(fails),      T(life),	       T(news),	   T(queue_limit),     T(app_probes),
-		T(forced_gc),  T(periodic_gc), T(many),	   T(flushes),	       T(stale_by_worker),
+		T(fails),     T(life),	      T(news), T(queue_limit), T(app_probes),
+		T(forced_gc), T(periodic_gc), T(many), T(flushes),     T(stale_by_worker),
 		T(proxies),
 	};
 	int err;

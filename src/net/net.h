@@ -29,8 +29,8 @@ struct nsid {
 struct net {
 	struct weft *weft;
 	struct dev_core *core;
-	uint64_t ino;   /* identity shown to user space; unique in the instance's life */
-	unsigned refs;  /* control thread only */
+	uint64_t ino;  /* identity shown to user space; unique in the instance's life */
+	unsigned refs; /* control thread only */
 	bool dying;
 	struct netdev *loopback;
 
@@ -38,7 +38,7 @@ struct net {
 	struct cds_lfht *by_index, *by_name;
 	int last_ifindex;
 	unsigned n_devs;
-	uint32_t dev_seq; /* changes with every device change: consistent dumps */
+	uint32_t dev_seq;	   /* changes with every device change: consistent dumps */
 	struct cds_list_head taps; /* of all devices; RCU */
 	unsigned n_taps;
 
@@ -54,7 +54,7 @@ struct net {
 
 struct net_module {
 	const char *name;
-	int (*init)(struct net *net);   /* 0 or -errno */
+	int (*init)(struct net *net); /* 0 or -errno */
 	void (*fini)(struct net *net);
 };
 
@@ -76,7 +76,7 @@ void net_set_fini(struct net_set *s);
 /* A new namespace with a loopback device, one reference; NULL with *err = -errno. */
 struct net *net_new(struct net_set *s, int *err);
 struct net *net_get(struct net *net);
-void net_put(struct net *net); /* NULL is fine */
+void net_put(struct net *net);				 /* NULL is fine */
 struct net *net_by_ino(struct net_set *s, uint64_t ino); /* borrows; NULL */
 
 /* Ids (RTM_NEWNSID): the id of `peer` as seen in `net`, NETNSA_NSID_NOT_ASSIGNED if it has none. */

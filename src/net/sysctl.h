@@ -1,10 +1,10 @@
 /*
  * sysctl: the values behind /proc/sys/net, kept in plain structs that workers read.
  *
- * A module declares rows: path below /proc/sys ("net/ipv4/ip_forward"), type, where the value lives,
- * range, and a hook for what a change entails. Rows with a "%s" in their path exist once a device
- * and for "all" and "default" (net/ipv4/conf/%s/forwarding). ctl/procfs.c lists, shows and stores
- * them; nothing else reads this table on the packet path.
+ * A module declares rows: path below /proc/sys ("net/ipv4/ip_forward"), type, where the value
+ * lives, range, and a hook for what a change entails. Rows with a "%s" in their path exist once a
+ * device and for "all" and "default" (net/ipv4/conf/%s/forwarding). ctl/procfs.c lists, shows and
+ * stores them; nothing else reads this table on the packet path.
  *
  * Control thread. Values are single words, stored with WRITE_ONCE.
  */
@@ -14,14 +14,14 @@
 #include "net/net.h"
 
 enum sysctl_type {
-	SYSCTL_INT,    /* decimal int in [min, max] */
-	SYSCTL_INT2,   /* two ints, tab between */
-	SYSCTL_INT3,   /* three ints, tabs between */
-	SYSCTL_MS,     /* shown in ms, stored in ns (uint64_t) */
-	SYSCTL_SEC,    /* shown in s, stored in ns (uint64_t) */
+	SYSCTL_INT,	/* decimal int in [min, max] */
+	SYSCTL_INT2,	/* two ints, tab between */
+	SYSCTL_INT3,	/* three ints, tabs between */
+	SYSCTL_MS,	/* shown in ms, stored in ns (uint64_t) */
+	SYSCTL_SEC,	/* shown in s, stored in ns (uint64_t) */
 	SYSCTL_JIFFIES, /* shown in USER_HZ (1/100 s), stored in ns (uint64_t) */
-	SYSCTL_ULONG,  /* uint64_t */
-	SYSCTL_STRING, /* through show and store */
+	SYSCTL_ULONG,	/* uint64_t */
+	SYSCTL_STRING,	/* through show and store */
 };
 
 struct sysctl_row {
@@ -29,8 +29,8 @@ struct sysctl_row {
 	enum sysctl_type type;
 	uint16_t mode; /* 0644, 0444, ... */
 	int64_t min, max;
-	/* Where the value is. dev: the device of a "%s" row, NULL with which = "all" or "default". NULL
-	 * means the row does not exist for it. */
+	/* Where the value is. dev: the device of a "%s" row, NULL with which = "all" or "default".
+	 * NULL means the row does not exist for it. */
 	void *(*where)(struct net *net, struct netdev *dev, const char *which);
 	/* After a store that changed the value: old and new (first int). Optional. */
 	void (*changed)(struct net *net, struct netdev *dev, const char *which, int64_t old,
@@ -52,5 +52,5 @@ const struct sysctl_row *sysctl_row_at(const struct sysctl_table *t, unsigned in
  * with nothing stored). */
 int sysctl_show(struct net *net, const struct sysctl_row *r, struct netdev *dev, const char *which,
 		FILE *out);
-int sysctl_store(struct net *net, const struct sysctl_row *r, struct netdev *dev,
-		 const char *which, const char *text);
+int sysctl_store(struct net *net, const struct sysctl_row *r, struct netdev *dev, const char *which,
+		 const char *text);

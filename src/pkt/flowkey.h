@@ -8,5 +8,6 @@
 #include "base/rand.h"
 #include "pkt/pkt.h"
 
-/* Hash of an IPv4 or IPv6 packet whose l3 is set; never 0. Sets p->hash and PKT_HASH_L4. Borrows. */
+/* Hash of an IPv4 or IPv6 packet whose l3 is set; never 0. Sets p->hash and PKT_HASH_L4. Borrows.
+ */
 uint32_t pkt_flow_hash(struct pkt *p, const struct hash_key *key);

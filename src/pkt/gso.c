@@ -1,4 +1,5 @@
-/* gso: see the header. Segments are private copies: header from the original, payload copied out. */
+/* gso: see the header. Segments are private copies: header from the original, payload copied out.
+ */
 #include "pkt/gso.h"
 
 #include <linux/in.h>
@@ -56,8 +57,10 @@ static bool gso_parse(struct pool_cache *c, struct pkt *p, struct gso_layout *g)
 	return true;
 }
 
-/* Sets lengths, sequence, flags and checksums of the segment that starts `at` bytes into the payload. */
-static void gso_finish(struct pkt *s, const struct gso_layout *g, unsigned n, uint32_t at, bool last)
+/* Sets lengths, sequence, flags and checksums of the segment that starts `at` bytes into the
+ * payload. */
+static void gso_finish(struct pkt *s, const struct gso_layout *g, unsigned n, uint32_t at,
+		       bool last)
 {
 	uint8_t *ip = pkt_data(s) + g->l3, *l4 = pkt_data(s) + g->l4;
 	uint16_t l4_bytes = (uint16_t)(s->total - g->l4);
@@ -66,8 +69,8 @@ static void gso_finish(struct pkt *s, const struct gso_layout *g, unsigned n, ui
 	if (g->v6) {
 		put_be16(ip + 4, (uint16_t)(s->total - g->l3 - sizeof(struct ipv6hdr)));
 		sum = csum_partial(ip + 8, 32, 0);
-		uint8_t tail[8] = {0, 0, (uint8_t)(l4_bytes >> 8), (uint8_t)l4_bytes,
-				   0, 0, 0, g->udp ? IPPROTO_UDP : IPPROTO_TCP};
+		uint8_t tail[8] = {0, 0, (uint8_t)(l4_bytes >> 8),	    (uint8_t)l4_bytes, 0,
+				   0, 0, g->udp ? IPPROTO_UDP : IPPROTO_TCP};
 		sum = csum_partial(tail, sizeof(tail), sum);
 	} else {
 		uint32_t saddr, daddr;

@@ -61,8 +61,7 @@ static void check_segment(struct pkt *s, bool udp)
 	memcpy(&a, ip + 12, 4);
 	memcpy(&b, ip + 16, 4);
 	uint16_t len = (uint16_t)(s->total - 34);
-	assert_int_equal(
-		csum_fold(pkt_csum(s, 34, len, csum_pseudo4(a, b, udp ? 17 : 6, len))), 0);
+	assert_int_equal(csum_fold(pkt_csum(s, 34, len, csum_pseudo4(a, b, udp ? 17 : 6, len))), 0);
 }
 
 static void duel(bool udp)
@@ -90,8 +89,8 @@ static void duel(bool udp)
 			assert_int_equal(get_be16(d + 18), (uint16_t)(0xfffe + i));
 			if (!udp) {
 				assert_int_equal(get_be32(d + 38), 0xfffffff0 + at);
-				assert_int_equal(d[47], 0x10 | (i ? 0 : 0x80) |
-								(i + 1 == all ? 0x09 : 0));
+				assert_int_equal(d[47],
+						 0x10 | (i ? 0 : 0x80) | (i + 1 == all ? 0x09 : 0));
 			}
 			at += (unsigned)pkt_copy_out(s, hdr, got + at, s->total - hdr);
 			pkt_free(&cache, s);

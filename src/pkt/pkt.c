@@ -34,8 +34,9 @@ static void copy_offsets(struct pkt *q, const struct pkt *p, int d)
 	q->csum_start = p->csum_start ? (uint16_t)(p->csum_start + d) : 0;
 }
 
-/* Gives p a buffer that nobody shares, or moves the data within the one it has, so that the data starts at
- * least `room` bytes in and `n` bytes fit. What lies just in front (a link header already pulled) is kept. */
+/* Gives p a buffer that nobody shares, or moves the data within the one it has, so that the data
+ * starts at least `room` bytes in and `n` bytes fit. What lies just in front (a link header already
+ * pulled) is kept. */
 static bool reseat(struct pool_cache *c, struct pkt *p, unsigned room, unsigned n)
 {
 	unsigned front = MIN((unsigned)p->off, 64u), keep = front + p->len;

@@ -8,8 +8,8 @@
  *	 |--- headroom -----|---- data ------|---- tailroom ----|
  *
  * Offsets l2, l3, l4 count from buf, so they survive push and pull. A clone shares its owner's
- * buffer (the owner's `ref` counts the sharers, itself while it lives) and must not write to it: call
- * pkt_writable() first.
+ * buffer (the owner's `ref` counts the sharers, itself while it lives) and must not write to it:
+ *call pkt_writable() first.
  *
  * Line 0 is what every stage touches; line 1 what few do. `cb` belongs to the stage that holds the
  * packet and has no meaning once it is handed on.
@@ -31,20 +31,20 @@ struct pool;
 struct pool_cache;
 struct worker;
 
-#define PKT_HEADROOM 192
-#define PKT_BUF_SIZE 2496 /* with the 128 bytes of struct pkt an odd number of cache lines */
-#define PKT_MAX_SEG (PKT_BUF_SIZE - PKT_HEADROOM)
+#define PKT_HEADROOM  192
+#define PKT_BUF_SIZE  2496 /* with the 128 bytes of struct pkt an odd number of cache lines */
+#define PKT_MAX_SEG   (PKT_BUF_SIZE - PKT_HEADROOM)
 #define PKT_MAX_TOTAL (65535 + 64) /* the largest packet: an IP datagram and its link header */
 
 enum pkt_flags {
-	PKT_CSUM_OK = 1 << 0,      /* the L4 checksum was verified */
+	PKT_CSUM_OK = 1 << 0,	   /* the L4 checksum was verified */
 	PKT_CSUM_PARTIAL = 1 << 1, /* to be finished: csum_start (from buf), csum_off */
-	PKT_VLAN = 1 << 2,         /* vlan_tci and vlan_proto hold a tag taken off, or to be put on */
-	PKT_CLONE = 1 << 3,        /* buf belongs to `owner` */
-	PKT_LOCAL = 1 << 4,        /* made by this instance: not received from outside */
-	PKT_TRACE = 1 << 5,        /* followed by `weft trace` */
-	PKT_HASH_L4 = 1 << 6,      /* hash covers ports */
-	PKT_REINJECT = 1 << 7,     /* came back from the slow path: do not hand over twice */
+	PKT_VLAN = 1 << 2,     /* vlan_tci and vlan_proto hold a tag taken off, or to be put on */
+	PKT_CLONE = 1 << 3,    /* buf belongs to `owner` */
+	PKT_LOCAL = 1 << 4,    /* made by this instance: not received from outside */
+	PKT_TRACE = 1 << 5,    /* followed by `weft trace` */
+	PKT_HASH_L4 = 1 << 6,  /* hash covers ports */
+	PKT_REINJECT = 1 << 7, /* came back from the slow path: do not hand over twice */
 };
 
 enum pkt_gso { PKT_GSO_NONE, PKT_GSO_TCP4, PKT_GSO_TCP6, PKT_GSO_UDP };
@@ -52,35 +52,35 @@ enum pkt_gso { PKT_GSO_NONE, PKT_GSO_TCP4, PKT_GSO_TCP6, PKT_GSO_UDP };
 struct pkt {
 	/* line 0 */
 	union {
-		struct pkt *next;           /* queue link of whoever holds the packet */
+		struct pkt *next;	    /* queue link of whoever holds the packet */
 		struct cds_wfcq_node inbox; /* while in a worker's inbox */
 	};
 	uint8_t *buf;
 	uint16_t off;
-	uint16_t len;   /* bytes in this segment */
-	uint32_t total; /* bytes in all segments (first segment only) */
-	struct netdev *dev; /* received on; on the way out: to be sent on */
+	uint16_t len;	     /* bytes in this segment */
+	uint32_t total;	     /* bytes in all segments (first segment only) */
+	struct netdev *dev;  /* received on; on the way out: to be sent on */
 	uint16_t l2, l3, l4; /* offsets from buf; 0: not known */
 	uint16_t protocol;   /* be16 ethertype of what l3 points to */
-	uint32_t hash;       /* flow hash; 0: none yet */
-	uint16_t flags;      /* enum pkt_flags */
-	uint8_t type;        /* PACKET_HOST, PACKET_BROADCAST, ... (linux/if_packet.h) */
-	uint8_t gso;         /* enum pkt_gso */
+	uint32_t hash;	     /* flow hash; 0: none yet */
+	uint16_t flags;	     /* enum pkt_flags */
+	uint8_t type;	     /* PACKET_HOST, PACKET_BROADCAST, ... (linux/if_packet.h) */
+	uint8_t gso;	     /* enum pkt_gso */
 	uint16_t vlan_tci;   /* host order */
 	uint16_t vlan_proto; /* be16 */
 	uint32_t mark;
 
 	/* line 1 */
-	struct pkt *seg;    /* next segment */
-	struct pkt *owner;  /* of buf, when PKT_CLONE */
-	uint64_t tstamp;    /* ns since 1970, 0: none */
+	struct pkt *seg;			     /* next segment */
+	struct pkt *owner;			     /* of buf, when PKT_CLONE */
+	uint64_t tstamp;			     /* ns since 1970, 0: none */
 	void (*post)(struct worker *, struct pkt *); /* what a worker's inbox does with it */
-	uint32_t ref;       /* sharers of this buffer, atomic; the packet itself counts 1 */
-	uint16_t gso_size;  /* payload bytes a segment */
-	uint16_t queue;     /* rx queue it came from, tx queue it goes to */
+	uint32_t ref;	   /* sharers of this buffer, atomic; the packet itself counts 1 */
+	uint16_t gso_size; /* payload bytes a segment */
+	uint16_t queue;	   /* rx queue it came from, tx queue it goes to */
 	uint16_t csum_start, csum_off;
-	uint32_t prio;      /* SO_PRIORITY, TOS class */
-	uint64_t cb[2];     /* the holding stage's own */
+	uint32_t prio;	/* SO_PRIORITY, TOS class */
+	uint64_t cb[2]; /* the holding stage's own */
 } __attribute__((aligned(CACHE_LINE)));
 
 static_assert(sizeof(struct pkt) == 2 * CACHE_LINE, "struct pkt is two cache lines");
@@ -172,7 +172,8 @@ uint32_t pkt_csum(const struct pkt *p, size_t at, size_t len, uint32_t sum);
  * offsets lie outside the packet or no buffer is left. Borrows. */
 bool pkt_csum_finish(struct pool_cache *c, struct pkt *p);
 
-/* A packet that shares the data of p, with its own metadata; NULL when the pool is empty. Borrows. */
+/* A packet that shares the data of p, with its own metadata; NULL when the pool is empty. Borrows.
+ */
 struct pkt *pkt_clone(struct pool_cache *c, struct pkt *p);
 /* A packet with a private copy of the data, `headroom` bytes in front of it. Borrows. */
 struct pkt *pkt_copy(struct pool_cache *c, const struct pkt *p, unsigned headroom);

@@ -1,9 +1,9 @@
 /*
  * pool: elements, the depot, and the end of packets.
  *
- * The depot is a stack of chunks: POOL_CHUNK packets linked by `next`, the first of them linked to the
- * next chunk by `seg`. Its head is one 64-bit word, element index + 1 in the low half and a tag in the
- * high half that grows with every change, so a chunk that left and came back cannot fool a
+ * The depot is a stack of chunks: POOL_CHUNK packets linked by `next`, the first of them linked to
+ * the next chunk by `seg`. Its head is one 64-bit word, element index + 1 in the low half and a tag
+ * in the high half that grows with every change, so a chunk that left and came back cannot fool a
  * compare-and-swap. Elements that were never used are taken from a watermark, which touches no page
  * before its time. A partial chunk (at the end of a cache) is a chunk with fewer packets.
  */
@@ -19,8 +19,8 @@ struct pool {
 	size_t size;
 	unsigned n;
 	int fd;
-	uint64_t depot; /* atomic */
-	uint32_t fresh; /* atomic: elements handed out for the first time */
+	uint64_t depot;	 /* atomic */
+	uint32_t fresh;	 /* atomic: elements handed out for the first time */
 	int32_t outside; /* atomic: elements in caches and in use, kept by chunk moves */
 	struct pool_cache *caches[POOL_CACHES]; /* registered, for exact counts */
 };

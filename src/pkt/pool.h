@@ -16,9 +16,9 @@
 #include "pkt/pkt.h"
 
 #define PKT_ELEM_SIZE (sizeof(struct pkt) + PKT_BUF_SIZE)
-#define POOL_CHUNK 64
-#define POOL_CACHE (4 * POOL_CHUNK)
-#define POOL_DEFAULT 32768u
+#define POOL_CHUNK    64
+#define POOL_CACHE    (4 * POOL_CHUNK)
+#define POOL_DEFAULT  32768u
 
 struct pool_cache {
 	struct pool *pool;
@@ -30,8 +30,8 @@ struct pool_cache {
 struct pool *pool_new(unsigned n);
 /* Every packet must have come back. NULL is fine. */
 void pool_free(struct pool *pool);
-/* Elements out of the pool and its caches: what packets in flight and queues hold. Any thread; exact
- * when the workers stand still. */
+/* Elements out of the pool and its caches: what packets in flight and queues hold. Any thread;
+ * exact when the workers stand still. */
 unsigned pool_in_use(const struct pool *pool);
 unsigned pool_size(const struct pool *pool);
 /* The memfd and the base address of its mapping. */
@@ -65,7 +65,8 @@ void pkt_unref(struct pool_cache *c, struct pkt *owner);
 void pkt_free_slow(struct pool_cache *c, struct pkt *p);
 static inline void pkt_free(struct pool_cache *c, struct pkt *p)
 {
-	if (likely(p && !p->seg && !(p->flags & PKT_CLONE) && pkt_private(p) && c->n < POOL_CACHE)) {
+	if (likely(p && !p->seg && !(p->flags & PKT_CLONE) && pkt_private(p) &&
+		   c->n < POOL_CACHE)) {
 		c->p[c->n++] = p;
 		return;
 	}

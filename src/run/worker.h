@@ -2,13 +2,13 @@
  * worker: one thread of packet work, as a thing that is stepped.
  *
  * A worker owns: a packet cache, a timer wheel, its pollers (receive queues), a backlog of frames
- * that virtual devices looped back, an inbox from other workers, its counters. worker_step(now) does
- * one round: inbox, pollers, backlog, timers; it never blocks and never reads a clock.
+ * that virtual devices looped back, an inbox from other workers, its counters. worker_step(now)
+ * does one round: inbox, pollers, backlog, timers; it never blocks and never reads a clock.
  *
  * Worker 0 belongs to the control thread: everything that configures runs there, and so do the slow
- * paths (neighbour resolution, ICMP errors to sockets, application ends). An instance with no worker
- * threads does all its work on worker 0. Workers 1..n have a thread each (worker_loop) and do only
- * fast-path work; what they cannot decide they post to worker 0 (worker_post).
+ * paths (neighbour resolution, ICMP errors to sockets, application ends). An instance with no
+ * worker threads does all its work on worker 0. Workers 1..n have a thread each (worker_loop) and
+ * do only fast-path work; what they cannot decide they post to worker 0 (worker_post).
  *
  * Threads: all functions are for the worker's own thread unless they say otherwise.
  */
@@ -73,8 +73,8 @@ struct worker_msg {
 struct worker {
 	unsigned id;
 	struct weft *weft;
-	uint64_t now;  /* monotonic ns of this step */
-	int64_t wall;  /* add to now for ns since 1970 */
+	uint64_t now; /* monotonic ns of this step */
+	int64_t wall; /* add to now for ns since 1970 */
 	struct pool_cache cache;
 	struct rng rng;
 	struct hash_key key; /* the instance's */
@@ -100,8 +100,8 @@ struct worker {
 	};
 	struct cds_wfcq_tail msg_tail;
 	struct cds_wfcq_head msg_head;
-	int sleeping; /* atomic */
-	int stop;     /* atomic */
+	int sleeping;	  /* atomic */
+	int stop;	  /* atomic */
 	int epfd, wakefd; /* -1 until worker_open_fds() */
 	uint64_t n_steps, n_sleeps, busy_cycles;
 };

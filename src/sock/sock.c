@@ -3,10 +3,10 @@
  */
 #include "sock/sock_core.h"
 
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
-#include <linux/sockios.h>
 
 #include "net/sysctl.h"
 
@@ -27,7 +27,8 @@ int sock_register(struct weft *weft, const struct sock_family *f)
 	return 0;
 }
 
-static const struct sock_ops *find_ops(struct net *net, int family, int type, int protocol, int *err)
+static const struct sock_ops *find_ops(struct net *net, int family, int type, int protocol,
+				       int *err)
 {
 	const struct sock_core *core = net->weft->sock;
 
@@ -290,9 +291,12 @@ WHERE(optmem_max)
 		.max = INT32_MAX, .where = where_##field                                           \
 	}
 static const struct sysctl_row sysctl_rows[] = {
-	ROW(wmem_max, SOCK_MIN_SNDBUF),	    ROW(rmem_max, SOCK_MIN_RCVBUF),
-	ROW(wmem_default, SOCK_MIN_SNDBUF), ROW(rmem_default, SOCK_MIN_RCVBUF),
-	ROW(optmem_max, 0),		    {.path = NULL},
+	ROW(wmem_max, SOCK_MIN_SNDBUF),
+	ROW(rmem_max, SOCK_MIN_RCVBUF),
+	ROW(wmem_default, SOCK_MIN_SNDBUF),
+	ROW(rmem_default, SOCK_MIN_RCVBUF),
+	ROW(optmem_max, 0),
+	{.path = NULL},
 };
 #undef ROW
 

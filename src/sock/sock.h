@@ -40,7 +40,8 @@ struct sock_msg {
 	const void *data;
 	size_t len;
 	int flags; /* MSG_* */
-	const struct weft_dgram *meta; /* what control messages said: ttl, tos, ifindex, ...; may be NULL */
+	const struct weft_dgram
+		*meta; /* what control messages said: ttl, tos, ifindex, ...; may be NULL */
 };
 
 struct sock_ops {
@@ -62,7 +63,8 @@ struct sock_ops {
 	int (*shutdown)(struct sock *sk, int how);
 	/* A reader made room: netlink goes on with its dump. Optional. */
 	void (*drained)(struct sock *sk);
-	/* Memory to share with the program at mmap() (packet rings): a memfd (borrowed), or -errno. */
+	/* Memory to share with the program at mmap() (packet rings): a memfd (borrowed), or -errno.
+	 */
 	int (*mmap_fd)(struct sock *sk, size_t *size);
 };
 
@@ -88,20 +90,22 @@ struct sock {
 	size_t rcvbuf, sndbuf;
 	uint32_t mark, prio;
 	int bound_if;
-	bool broadcast, reuseaddr, reuseport, timestamp, timestampns, keepalive, dontroute, no_check;
+	bool broadcast, reuseaddr, reuseport, timestamp, timestampns, keepalive, dontroute,
+		no_check;
 	bool rxq_ovfl, lock_filter, passcred, zerocopy, oobinline;
 	uint32_t timestamping;
 	int linger; /* s; -1 off */
 	int rcvlowat, incoming_cpu, busy_poll;
 	uint64_t rcvtimeo, sndtimeo; /* ns, 0: for ever (kept for getsockopt; the shim waits) */
-	struct cbpf *filter; /* RCU */
-	uint8_t buf_lock;    /* SOCK_SNDBUF_LOCK, SOCK_RCVBUF_LOCK */
-	uint32_t misc_opts;  /* options that are kept only to be read back: bit by SO_* number < 32 */
-	bool ts_new; /* time stamps were asked for by the 64-bit option numbers */
+	struct cbpf *filter;	     /* RCU */
+	uint8_t buf_lock;	     /* SOCK_SNDBUF_LOCK, SOCK_RCVBUF_LOCK */
+	uint32_t
+		misc_opts; /* options that are kept only to be read back: bit by SO_* number < 32 */
+	bool ts_new;	   /* time stamps were asked for by the 64-bit option numbers */
 	uint64_t max_pacing;
-	uint64_t stamp;      /* of the last datagram taken out: SIOCGSTAMP; 0: none */
+	uint64_t stamp;		   /* of the last datagram taken out: SIOCGSTAMP; 0: none */
 	struct cds_list_head link; /* in the namespace's list */
-	unsigned inflight;   /* atomic: datagrams under way from other workers, and 1 for its life */
+	unsigned inflight; /* atomic: datagrams under way from other workers, and 1 for its life */
 
 	/* the application's end */
 	void (*wake)(struct sock *sk); /* something is queued, or error, or shut; may be NULL */
@@ -111,7 +115,8 @@ struct sock {
 
 struct sock_family {
 	int family;
-	/* The ops for (type, protocol); NULL with *err = -ESOCKTNOSUPPORT, -EPROTONOSUPPORT, -EPERM. */
+	/* The ops for (type, protocol); NULL with *err = -ESOCKTNOSUPPORT, -EPROTONOSUPPORT,
+	 * -EPERM. */
 	const struct sock_ops *(*find)(struct net *net, int type, int protocol, int *err);
 };
 

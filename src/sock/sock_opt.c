@@ -7,8 +7,8 @@
 #include "sock/sock_core.h"
 
 #include <asm/socket.h>
-#include <linux/net_tstamp.h>
 #include <linux/if_packet.h>
+#include <linux/net_tstamp.h>
 
 #ifndef SO_RESERVE_MEM
 #define SO_RESERVE_MEM 73

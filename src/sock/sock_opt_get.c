@@ -112,46 +112,121 @@ static bool get_int(struct sock *sk, int name, int *v)
 	bool stamped = sk->timestamp && !sk->timestampns, ns = sk->timestampns;
 
 	switch (name) {
-	case SO_TYPE: *v = sk->type; break;
-	case SO_PROTOCOL: *v = sk->protocol; break;
-	case SO_DOMAIN: *v = sk->family; break;
-	case SO_ERROR: *v = -sock_take_error(sk); break;
-	case SO_REUSEADDR: *v = sk->reuseaddr; break;
-	case SO_REUSEPORT: *v = sk->reuseport; break;
-	case SO_DONTROUTE: *v = sk->dontroute; break;
-	case SO_BROADCAST: *v = sk->broadcast; break;
-	case SO_KEEPALIVE: *v = sk->keepalive; break;
-	case SO_OOBINLINE: *v = sk->oobinline; break;
-	case SO_NO_CHECK: *v = sk->no_check; break;
-	case SO_PASSCRED: *v = sk->passcred; break;
-	case SO_RXQ_OVFL: *v = sk->rxq_ovfl; break;
-	case SO_SNDBUF: *v = (int)sk->sndbuf; break;
-	case SO_RCVBUF: *v = (int)sk->rcvbuf; break;
-	case SO_PRIORITY: *v = (int)sk->prio; break;
-	case SO_MARK: *v = (int)sk->mark; break;
-	case SO_RCVLOWAT: *v = sk->rcvlowat; break;
-	case SO_SNDLOWAT: *v = 1; break;
-	case SO_TIMESTAMP_OLD: *v = stamped && !sk->ts_new; break;
-	case SO_TIMESTAMP_NEW: *v = sk->timestamp && sk->ts_new; break;
-	case SO_TIMESTAMPNS_OLD: *v = ns && !sk->ts_new; break;
-	case SO_TIMESTAMPNS_NEW: *v = ns && sk->ts_new; break;
-	case SO_LOCK_FILTER: *v = sk->lock_filter; break;
-	case SO_BPF_EXTENSIONS: *v = SKF_AD_MAX; break;
-	case SO_BUSY_POLL: *v = sk->busy_poll; break;
-	case SO_INCOMING_CPU: *v = sk->incoming_cpu; break;
-	case SO_ZEROCOPY: *v = sk->zerocopy; break;
-	case SO_BINDTOIFINDEX: *v = sk->bound_if; break;
-	case SO_BUF_LOCK: *v = sk->buf_lock; break;
+	case SO_TYPE:
+		*v = sk->type;
+		break;
+	case SO_PROTOCOL:
+		*v = sk->protocol;
+		break;
+	case SO_DOMAIN:
+		*v = sk->family;
+		break;
+	case SO_ERROR:
+		*v = -sock_take_error(sk);
+		break;
+	case SO_REUSEADDR:
+		*v = sk->reuseaddr;
+		break;
+	case SO_REUSEPORT:
+		*v = sk->reuseport;
+		break;
+	case SO_DONTROUTE:
+		*v = sk->dontroute;
+		break;
+	case SO_BROADCAST:
+		*v = sk->broadcast;
+		break;
+	case SO_KEEPALIVE:
+		*v = sk->keepalive;
+		break;
+	case SO_OOBINLINE:
+		*v = sk->oobinline;
+		break;
+	case SO_NO_CHECK:
+		*v = sk->no_check;
+		break;
+	case SO_PASSCRED:
+		*v = sk->passcred;
+		break;
+	case SO_RXQ_OVFL:
+		*v = sk->rxq_ovfl;
+		break;
+	case SO_SNDBUF:
+		*v = (int)sk->sndbuf;
+		break;
+	case SO_RCVBUF:
+		*v = (int)sk->rcvbuf;
+		break;
+	case SO_PRIORITY:
+		*v = (int)sk->prio;
+		break;
+	case SO_MARK:
+		*v = (int)sk->mark;
+		break;
+	case SO_RCVLOWAT:
+		*v = sk->rcvlowat;
+		break;
+	case SO_SNDLOWAT:
+		*v = 1;
+		break;
+	case SO_TIMESTAMP_OLD:
+		*v = stamped && !sk->ts_new;
+		break;
+	case SO_TIMESTAMP_NEW:
+		*v = sk->timestamp && sk->ts_new;
+		break;
+	case SO_TIMESTAMPNS_OLD:
+		*v = ns && !sk->ts_new;
+		break;
+	case SO_TIMESTAMPNS_NEW:
+		*v = ns && sk->ts_new;
+		break;
+	case SO_LOCK_FILTER:
+		*v = sk->lock_filter;
+		break;
+	case SO_BPF_EXTENSIONS:
+		*v = SKF_AD_MAX;
+		break;
+	case SO_BUSY_POLL:
+		*v = sk->busy_poll;
+		break;
+	case SO_INCOMING_CPU:
+		*v = sk->incoming_cpu;
+		break;
+	case SO_ZEROCOPY:
+		*v = sk->zerocopy;
+		break;
+	case SO_BINDTOIFINDEX:
+		*v = sk->bound_if;
+		break;
+	case SO_BUF_LOCK:
+		*v = sk->buf_lock;
+		break;
 	case SO_BSDCOMPAT:
 	case SO_ACCEPTCONN:
-	case SO_INCOMING_NAPI_ID: *v = 0; break;
-	case SO_DEBUG: *v = sk->misc_opts & 1; break;
-	case SO_WIFI_STATUS: *v = sk->misc_opts >> 1 & 1; break;
-	case SO_NOFCS: *v = sk->misc_opts >> 2 & 1; break;
-	case SO_SELECT_ERR_QUEUE: *v = sk->misc_opts >> 3 & 1; break;
-	case SO_PASSSEC: *v = sk->misc_opts >> 4 & 1; break;
-	case SO_PREFER_BUSY_POLL: *v = sk->misc_opts >> 5 & 1; break;
-	default: return false;
+	case SO_INCOMING_NAPI_ID:
+		*v = 0;
+		break;
+	case SO_DEBUG:
+		*v = sk->misc_opts & 1;
+		break;
+	case SO_WIFI_STATUS:
+		*v = sk->misc_opts >> 1 & 1;
+		break;
+	case SO_NOFCS:
+		*v = sk->misc_opts >> 2 & 1;
+		break;
+	case SO_SELECT_ERR_QUEUE:
+		*v = sk->misc_opts >> 3 & 1;
+		break;
+	case SO_PASSSEC:
+		*v = sk->misc_opts >> 4 & 1;
+		break;
+	case SO_PREFER_BUSY_POLL:
+		*v = sk->misc_opts >> 5 & 1;
+		break;
+	default:
+		return false;
 	}
 	return true;
 }

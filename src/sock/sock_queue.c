@@ -1,12 +1,13 @@
 /*
  * sock_queue: datagrams on their way to an application.
  *
- * The queue itself is worker 0's. Another worker charges the socket's rx_bytes, which is atomic, and
- * posts the datagram to worker 0. A record that stands for a packet lies in the packet's own buffer
- * where there is room behind the data, so that a worker on the fast path allocates nothing else.
+ * The queue itself is worker 0's. Another worker charges the socket's rx_bytes, which is atomic,
+ * and posts the datagram to worker 0. A record that stands for a packet lies in the packet's own
+ * buffer where there is room behind the data, so that a worker on the fast path allocates nothing
+ * else.
  *
- * A posted datagram holds the socket by `inflight`, because a grace period may end while it waits in
- * worker 0's inbox.
+ * A posted datagram holds the socket by `inflight`, because a grace period may end while it waits
+ * in worker 0's inbox.
  */
 #include "sock/sock_core.h"
 
@@ -23,7 +24,8 @@ size_t sock_truesize(size_t len)
 
 bool sock_has_room(const struct sock *sk)
 {
-	return __atomic_load_n(&sk->rx_bytes, __ATOMIC_RELAXED) < READ_ONCE(((struct sock *)sk)->rcvbuf);
+	return __atomic_load_n(&sk->rx_bytes, __ATOMIC_RELAXED) <
+	       READ_ONCE(((struct sock *)sk)->rcvbuf);
 }
 
 void sock_rx_meta(const struct worker *w, const struct sock *sk, struct sock_rx *rx)
@@ -31,8 +33,8 @@ void sock_rx_meta(const struct worker *w, const struct sock *sk, struct sock_rx 
 	struct weft_dgram *m = &rx->meta;
 
 	if (!m->tstamp)
-		m->tstamp = rx->pkt && rx->pkt->tstamp ? rx->pkt->tstamp
-						       : w->now + (uint64_t)w->wall;
+		m->tstamp =
+			rx->pkt && rx->pkt->tstamp ? rx->pkt->tstamp : w->now + (uint64_t)w->wall;
 	if (sk->timestamp)
 		m->cmsgs |= sk->timestampns ? WEFT_CMSG_TIMESTAMPNS : WEFT_CMSG_TIMESTAMP;
 	/* SOF_TIMESTAMPING_SOFTWARE: report software stamps at all */

@@ -13,8 +13,8 @@ struct ip4_hdr {
 	uint8_t tos;
 	uint16_t tot_len, id, frag_off; /* be16 */
 	uint8_t ttl, protocol;
-	uint16_t check;		/* as in memory */
-	uint32_t saddr, daddr;	/* be32 */
+	uint16_t check;	       /* as in memory */
+	uint32_t saddr, daddr; /* be32 */
 } __attribute__((packed));
 
 static_assert(sizeof(struct ip4_hdr) == 20, "the IPv4 header has 20 octets");
