@@ -29,3 +29,12 @@ void rcu_free(void *p)
 	m->p = p;
 	call_rcu(&m->head, rcu_mem_free);
 }
+
+void rcu_hash_free(struct cds_lfht *ht)
+{
+	if (!ht)
+		return;
+	rcu_thread_offline();
+	cds_lfht_destroy(ht, NULL);
+	rcu_thread_online();
+}

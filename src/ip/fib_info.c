@@ -89,7 +89,7 @@ int fib_infos_init(struct ip4_core *core)
 	if (!core->fibs || !core->fib_hash) {
 		free(core->fibs);
 		if (core->fib_hash)
-			cds_lfht_destroy(core->fib_hash, NULL);
+			rcu_hash_free(core->fib_hash);
 		return -ENOMEM;
 	}
 	core->fibs->cap = 64;
@@ -103,7 +103,7 @@ void fib_infos_fini(struct ip4_core *core)
 	for (uint32_t i = 1; i < core->n_fibs; i++)
 		free(core->fibs->fi[i]);
 	free(core->fibs);
-	cds_lfht_destroy(core->fib_hash, NULL);
+	rcu_hash_free(core->fib_hash);
 }
 
 static int fibs_grow(struct ip4_core *core)

@@ -13,12 +13,11 @@
 #include <linux/igmp.h>
 
 #include "base/csum.h"
-#include "ip/ip4_core.h"
+#include "ip/igmp.h"
 
 #define ROUTER_PRESENT (400 * NSEC_PER_SEC) /* an old querier not heard so long is gone */
 #define ALL_HOSTS      htonl(INADDR_ALLHOSTS_GROUP)
 #define ALL_ROUTERS    htonl(INADDR_ALLRTRS_GROUP)
-#define ALL_V3_ROUTERS htonl(0xe0000016)
 #define HEADER	       24 /* IPv4 header with the router alert option */
 
 struct igmp_group {
@@ -50,19 +49,14 @@ struct igmp_dev {
 	struct cds_list_head left;
 };
 
-static struct worker *control_of(const struct in_dev *in)
-{
-	return in->dev->weft->worker[0];
-}
-
 static uint64_t random_wait(struct in_dev *in, uint64_t most)
 {
-	return most ? rng_u64(&control_of(in)->rng) % most : 0;
+	return most ? rng_u64(&igmp_worker(in)->rng) % most : 0;
 }
 
 static void arm(struct in_dev *in, struct timer *t, uint64_t wait)
 {
-	struct worker *w = control_of(in);
+	struct worker *w = igmp_worker(in);
 
 	timer_set(&w->wheel, t, w->now + wait);
 }
@@ -82,7 +76,7 @@ static bool reported(const struct in_dev *in, uint32_t addr)
 static unsigned version(const struct in_dev *in)
 {
 	const struct igmp_dev *id = in->igmp;
-	uint64_t now = control_of(in)->now;
+	uint64_t now = igmp_worker(in)->now;
 	int forced = ip4_conf(in->dev, IPV4_DEVCONF_FORCE_IGMP_VERSION);
 
 	if (forced)
@@ -92,108 +86,6 @@ static unsigned version(const struct in_dev *in)
 	return id && now < id->v2_seen ? 2 : 3;
 }
 
-/* ---- sending ---- */
-
-/* A packet whose data starts at the IPv4 header, to which the IGMP message is appended. */
-static struct pkt *message_new(struct in_dev *in, uint32_t daddr, struct route_result *res)
-{
-	struct worker *w = control_of(in);
-	struct flow4 fl = {.daddr = daddr, .oif = in->dev->ifindex, .proto = IPPROTO_IGMP};
-	uint8_t header[HEADER] = {0x46, 0xc0, [8] = 1, IPPROTO_IGMP, [20] = 0x94, 4, 0, 0};
-	struct pkt *p;
-
-	if (route4_output(in->dev->net, &fl, res))
-		return NULL;
-	p = pkt_new(w);
-	if (!p)
-		return NULL;
-	put_be16(header + 6, 0x4000); /* DF: it is small */
-	memcpy(header + 12, &res->saddr, 4);
-	memcpy(header + 16, &daddr, 4);
-	if (pkt_append(&w->cache, p, header, sizeof(header))) {
-		pkt_free(&w->cache, p);
-		return NULL;
-	}
-	return p;
-}
-
-/* Takes: fills in lengths and checksums and sends. */
-static void message_send(struct in_dev *in, struct pkt *p, const struct route_result *res)
-{
-	struct worker *w = control_of(in);
-	struct ip4_tx tx = {.net = in->dev->net, .route = res, .proto = IPPROTO_IGMP};
-	uint8_t *h = pkt_data(p);
-	uint16_t sum;
-
-	put_be16(h + 2, (uint16_t)p->total);
-	sum = csum_ip4(h, HEADER / 4);
-	memcpy(h + 10, &sum, 2);
-	sum = csum_fold(pkt_csum(p, HEADER, p->total - HEADER, 0));
-	memcpy(h + HEADER + 2, &sum, 2);
-	p->prio = 7; /* TC_PRIO_CONTROL */
-	ip4_send_raw(w, &tx, p);
-}
-
-/* An IGMPv1 or v2 message about one group. */
-static void send_v2(struct in_dev *in, uint8_t type, uint32_t group, uint32_t daddr)
-{
-	struct route_result res;
-	struct pkt *p = message_new(in, daddr, &res);
-	uint8_t msg[8] = {type};
-
-	if (!p)
-		return;
-	memcpy(msg + 4, &group, 4);
-	if (pkt_append(&control_of(in)->cache, p, msg, sizeof(msg)))
-		pkt_free(&control_of(in)->cache, p);
-	else
-		message_send(in, p, &res);
-}
-
-/* An IGMPv3 report under way. */
-struct report {
-	struct in_dev *in;
-	struct pkt *p;
-	struct route_result res;
-	unsigned n;
-};
-
-static void report_end(struct report *r)
-{
-	if (!r->p)
-		return;
-	put_be16(pkt_data(r->p) + HEADER + 6, (uint16_t)r->n);
-	message_send(r->in, r->p, &r->res);
-	r->p = NULL;
-	r->n = 0;
-}
-
-static void report_add(struct report *r, uint8_t type, uint32_t group)
-{
-	struct pool_cache *c = &control_of(r->in)->cache;
-	uint8_t record[8] = {type};
-	uint8_t head[8] = {IGMPV3_HOST_MEMBERSHIP_REPORT};
-
-	if (r->p && r->p->total + sizeof(record) > MIN(r->in->dev->mtu, 1500u))
-		report_end(r);
-	if (!r->p) {
-		r->p = message_new(r->in, ALL_V3_ROUTERS, &r->res);
-		if (!r->p)
-			return;
-		if (pkt_append(c, r->p, head, sizeof(head)))
-			goto drop;
-	}
-	memcpy(record + 4, &group, 4);
-	if (pkt_append(c, r->p, record, sizeof(record)))
-		goto drop;
-	r->n++;
-	return;
-drop:
-	pkt_free(c, r->p);
-	r->p = NULL;
-	r->n = 0;
-}
-
 /* ---- timers ---- */
 
 /* State changes (RFC 3376 5.1): what came and what went, each told qrv times. */
@@ -201,12 +93,12 @@ static void change_fire(struct timer *t, uint64_t now)
 {
 	struct igmp_dev *id = container_of(t, struct igmp_dev, change);
 	struct in_dev *in = id->in;
-	struct report r = {.in = in};
+	struct igmp_report r = {.in = in};
 	struct igmp_left *left, *next;
 	struct igmp_group *g;
 
 	cds_list_for_each_entry_safe (left, next, &id->left, link) {
-		report_add(&r, IGMPV3_CHANGE_TO_INCLUDE, left->addr);
+		igmp_report_add(&r, IGMPV3_CHANGE_TO_INCLUDE, left->addr);
 		if (--left->changes)
 			continue;
 		cds_list_del(&left->link);
@@ -216,9 +108,9 @@ static void change_fire(struct timer *t, uint64_t now)
 		if (!g->changes || !reported(in, g->addr))
 			continue;
 		g->changes--;
-		report_add(&r, IGMPV3_CHANGE_TO_EXCLUDE, g->addr);
+		igmp_report_add(&r, IGMPV3_CHANGE_TO_EXCLUDE, g->addr);
 	}
-	report_end(&r);
+	igmp_report_end(&r);
 	if (id->change_count && --id->change_count) {
 		int ms = ip4_conf(in->dev, IPV4_DEVCONF_IGMPV3_UNSOLICITED_REPORT_INTERVAL);
 		arm(in, t, random_wait(in, (uint64_t)MAX(ms, 1) * NSEC_PER_MSEC));
@@ -228,31 +120,31 @@ static void change_fire(struct timer *t, uint64_t now)
 static void general_fire(struct timer *t, uint64_t now)
 {
 	struct igmp_dev *id = container_of(t, struct igmp_dev, general);
-	struct report r = {.in = id->in};
+	struct igmp_report r = {.in = id->in};
 	struct igmp_group *g;
 
 	cds_list_for_each_entry (g, &id->in->mc, link)
 		if (reported(id->in, g->addr))
-			report_add(&r, IGMPV3_MODE_IS_EXCLUDE, g->addr);
-	report_end(&r);
+			igmp_report_add(&r, IGMPV3_MODE_IS_EXCLUDE, g->addr);
+	igmp_report_end(&r);
 }
 
 static void group_fire(struct timer *t, uint64_t now)
 {
 	struct igmp_group *g = container_of(t, struct igmp_group, timer);
 	struct in_dev *in = g->in;
-	struct report r = {.in = in};
+	struct igmp_report r = {.in = in};
 
 	switch (version(in)) {
 	case 1:
-		send_v2(in, IGMP_HOST_MEMBERSHIP_REPORT, g->addr, g->addr);
+		igmp_send_v2(in, IGMP_HOST_MEMBERSHIP_REPORT, g->addr, g->addr);
 		break;
 	case 2:
-		send_v2(in, IGMPV2_HOST_MEMBERSHIP_REPORT, g->addr, g->addr);
+		igmp_send_v2(in, IGMPV2_HOST_MEMBERSHIP_REPORT, g->addr, g->addr);
 		break;
 	default:
-		report_add(&r, IGMPV3_MODE_IS_EXCLUDE, g->addr);
-		report_end(&r);
+		igmp_report_add(&r, IGMPV3_MODE_IS_EXCLUDE, g->addr);
+		igmp_report_end(&r);
 	}
 	g->reporter = true;
 	if (g->unsolicited && --g->unsolicited) {
@@ -339,7 +231,7 @@ static void group_stopped(struct igmp_group *g, bool quiet)
 		return;
 	if (version(in) == 2) {
 		if (g->reporter)
-			send_v2(in, IGMP_HOST_LEAVE_MESSAGE, g->addr, ALL_ROUTERS);
+			igmp_send_v2(in, IGMP_HOST_LEAVE_MESSAGE, g->addr, ALL_ROUTERS);
 		return;
 	}
 	l = left_find(in->igmp, g->addr);
@@ -450,7 +342,7 @@ int ip4_igmp_walk(const struct netdev *dev,
 	if (!dev->in_dev)
 		return 0;
 	cds_list_for_each_entry (g, &dev->in_dev->mc, link) {
-		uint64_t now = control_of(dev->in_dev)->now;
+		uint64_t now = igmp_worker(dev->in_dev)->now;
 		bool pending = timer_pending(&g->timer) && g->timer.expires > now;
 		int ret = fn(arg, g->addr, g->users, pending ? g->timer.expires - now : 0,
 			     g->reporter);
@@ -539,10 +431,10 @@ static void answer_group(struct in_dev *in, struct igmp_group *g, uint64_t most)
 
 	if (!reported(in, g->addr))
 		return;
-	at = control_of(in)->now + random_wait(in, most);
+	at = igmp_worker(in)->now + random_wait(in, most);
 	/* An answer that is due earlier anyhow will do. */
 	if (!timer_pending(t) || t->expires > at)
-		timer_set(&control_of(in)->wheel, t, at);
+		timer_set(&igmp_worker(in)->wheel, t, at);
 }
 
 static void answer(struct in_dev *in, uint32_t group, uint64_t most)
@@ -556,7 +448,7 @@ static void answer(struct in_dev *in, uint32_t group, uint64_t most)
 
 static void query_old(struct in_dev *in, uint8_t code, uint32_t group)
 {
-	uint64_t now = control_of(in)->now;
+	uint64_t now = igmp_worker(in)->now;
 
 	if (code) {
 		in->igmp->v2_seen = now + ROUTER_PRESENT;
@@ -600,9 +492,9 @@ static void query(struct in_dev *in, struct view *v, size_t len, uint8_t code)
 	if (group) {
 		answer(in, group, most);
 	} else if (!n_sources) {
-		uint64_t at = control_of(in)->now + random_wait(in, most);
+		uint64_t at = igmp_worker(in)->now + random_wait(in, most);
 		if (!timer_pending(&in->igmp->general) || in->igmp->general.expires > at)
-			timer_set(&control_of(in)->wheel, &in->igmp->general, at);
+			timer_set(&igmp_worker(in)->wheel, &in->igmp->general, at);
 	}
 }
 

@@ -20,7 +20,8 @@ static void forget_neigh(struct ip4_core *core, struct neigh *n)
 {
 	struct fib_info *fi;
 
-	if (n->table != &core->arp || !n->refs || !n->dev->in_dev)
+	/* The table itself counts one. */
+	if (n->table != &core->arp || n->refs < 2 || !n->dev->in_dev)
 		return;
 	cds_list_for_each_entry (fi, &n->dev->in_dev->fibs, link)
 		if (fi->nh.neigh == n)
@@ -160,7 +161,7 @@ static void net_free(struct net *net)
 	struct ip4_net *n = net->ip4;
 
 	if (n->addr_hash)
-		cds_lfht_destroy(n->addr_hash, NULL);
+		rcu_hash_free(n->addr_hash);
 	free(n->mib);
 	free(n);
 	net->ip4 = NULL;

@@ -39,13 +39,34 @@ static void fx_xmit(struct worker *w, struct netdev *dev, struct batch *b)
 	b->n = 0;
 }
 
+static void fx_lo_xmit(struct worker *w, struct netdev *dev, struct batch *b)
+{
+	for (unsigned i = 0; i < b->n; i++)
+		b->p[i]->dev = dev;
+	netdev_rx_later(w, b);
+}
+
+static void fx_lo_setup(struct netdev *dev)
+{
+	dev->type = ARPHRD_LOOPBACK;
+	dev->flags = IFF_LOOPBACK;
+	dev->mtu = 65536;
+}
+
+static const struct netdev_ops fx_lo_ops = {.xmit = fx_lo_xmit};
+static const struct dev_kind fx_lo_kind = {
+	.name = "lo",
+	.ops = &fx_lo_ops,
+	.setup = fx_lo_setup,
+	.permanent = true,
+};
 static const struct netdev_ops fx_ops = {.xmit = fx_xmit};
 static const struct dev_kind fx_kind = {
 	.name = "wire",
 	.priv_size = sizeof(struct fx_wire),
 	.ops = &fx_ops,
 };
-static const struct dev_kind *const fx_kinds[] = {&fx_kind, NULL};
+static const struct dev_kind *const fx_kinds[] = {&fx_lo_kind, &fx_kind, NULL};
 static const struct net_module fx_modules[] = {
 	{"ip4", ip4_net_init, ip4_net_fini},
 	{NULL, NULL, NULL},

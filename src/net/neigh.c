@@ -403,7 +403,7 @@ int neigh_table_init(struct neigh_table *t, const struct neigh_ops *ops, struct 
 		return -ENOMEM;
 	t->parms_hash = cds_lfht_new(64, 64, 0, CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING, NULL);
 	if (!t->parms_hash) {
-		cds_lfht_destroy(t->hash, NULL);
+		rcu_hash_free(t->hash);
 		t->hash = NULL;
 		return -ENOMEM;
 	}
@@ -427,7 +427,7 @@ void neigh_table_fini(struct neigh_table *t)
 	}
 	timer_del(&t->gc_timer);
 	timer_del(&t->proxy_timer);
-	cds_lfht_destroy(t->hash, NULL);
-	cds_lfht_destroy(t->parms_hash, NULL);
+	rcu_hash_free(t->hash);
+	rcu_hash_free(t->parms_hash);
 	t->hash = t->parms_hash = NULL;
 }

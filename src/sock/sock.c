@@ -4,11 +4,12 @@
 #include "sock/sock_core.h"
 
 #include <linux/sockios.h>
-#include <netinet/in.h>
+#include <linux/in.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 
 #include "net/sysctl.h"
+#include "sock/inet.h"
 
 #define ENOIOCTLCMD 515 /* the kernel's own: "not mine" */
 
@@ -314,6 +315,8 @@ int sock_init(struct weft *weft)
 	weft->sock = core;
 	if (weft->sysctls)
 		err = sysctl_add(weft->sysctls, sysctl_rows);
+	if (!err)
+		err = inet_family_init(weft);
 	if (err)
 		sock_fini(weft);
 	return err;

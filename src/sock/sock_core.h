@@ -10,9 +10,12 @@
 #include "sock/sock.h"
 
 #define SOCK_FAMILIES_MAX 8
+#define INET_ROWS_MAX 8
 /* The least the kernel grants: two, or one, of its smallest TCP buffers. */
 #define SOCK_MIN_SNDBUF (2 * (2048 + 256))
 #define SOCK_MIN_RCVBUF (2048 + 256)
+
+struct inet_row;
 
 struct sock_core {
 	struct weft *weft;
@@ -20,6 +23,8 @@ struct sock_core {
 	unsigned n_families;
 	uint64_t last_id;
 	sock_ioctl_fn *dev_ioctl;
+	const struct inet_row *inet_row[INET_ROWS_MAX]; /* inet.c */
+	unsigned n_inet_rows;
 	/* net.core */
 	int rmem_default, rmem_max, wmem_default, wmem_max, optmem_max;
 };

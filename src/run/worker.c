@@ -1,0 +1,295 @@
+/*
+ * worker: the round and the sleep.
+ *
+ * A sender that posts while the worker is about to sleep must not be missed: the worker raises
+ * `sleeping`, then looks at its inbox once more; a sender posts, then looks at `sleeping`. Both
+ * sides put a full barrier between (the exchange), so at least one of them sees the other.
+ */
+#include "run/worker.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define POLL_BUDGET    BATCH_MAX
+#define BACKLOG_BUDGET 4096
+#define INBOX_BUDGET   4096
+#define TIMER_BUDGET   4096
+
+uint64_t clock_mono(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+int64_t clock_wall_offset(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * (int64_t)NSEC_PER_SEC + ts.tv_nsec - (int64_t)clock_mono();
+}
+
+int worker_init(struct worker *w, unsigned id, struct weft *weft, struct pool *pool, uint64_t seed,
+		uint64_t now)
+{
+	memset(w, 0, sizeof(*w));
+	w->id = id;
+	w->weft = weft;
+	w->now = now;
+	w->epfd = w->wakefd = -1;
+	w->stage_t0 = cycles();
+	pool_cache_init(&w->cache, pool);
+	rng_seed(&w->rng, seed);
+	pktq_init(&w->backlog);
+	wheel_init(&w->wheel, now);
+	cds_wfcq_init(&w->inbox_head, &w->inbox_tail);
+	cds_wfcq_init(&w->msg_head, &w->msg_tail);
+	return 0;
+}
+
+static struct pkt *inbox_pop(struct worker *w)
+{
+	struct cds_wfcq_node *n = __cds_wfcq_dequeue_blocking(&w->inbox_head, &w->inbox_tail);
+
+	return n ? container_of(n, struct pkt, inbox) : NULL;
+}
+
+void worker_fini(struct worker *w)
+{
+	struct pkt *p;
+
+	while ((p = inbox_pop(w)))
+		pkt_free(&w->cache, p);
+	while ((p = pktq_pop(&w->backlog)))
+		pkt_free(&w->cache, p);
+	pool_cache_fini(&w->cache);
+	free(w->pollers);
+	free(w->trace);
+	if (w->epfd >= 0)
+		close(w->epfd);
+	if (w->wakefd >= 0)
+		close(w->wakefd);
+}
+
+static unsigned run_inbox(struct worker *w)
+{
+	unsigned n = 0;
+
+	for (; n < INBOX_BUDGET; n++) {
+		struct cds_wfcq_node *m = __cds_wfcq_dequeue_blocking(&w->msg_head, &w->msg_tail);
+		if (!m)
+			break;
+		struct worker_msg *msg = container_of(m, struct worker_msg, node);
+		msg->fn(w, msg);
+	}
+	for (; n < INBOX_BUDGET; n++) {
+		struct pkt *p = inbox_pop(w);
+		if (!p)
+			break;
+		p->next = NULL;
+		p->post(w, p);
+	}
+	return n;
+}
+
+unsigned worker_step(struct worker *w, uint64_t now)
+{
+	unsigned n = 0;
+
+	w->now = now;
+	w->stage_t0 = cycles();
+	n += run_inbox(w);
+	struct poller **list = rcu_dereference(w->pollers);
+	for (; list && *list; list++)
+		n += (*list)->poll(w, *list, POLL_BUDGET);
+	if (w->backlog.n) {
+		n += w->backlog.n;
+		w->backlog_run(w, BACKLOG_BUDGET);
+	}
+	n += wheel_run(&w->wheel, now, TIMER_BUDGET);
+	w->n_steps++;
+	if (n) {
+		uint64_t t = cycles();
+		w->stages[STAGE_IDLE].calls++;
+		w->stages[STAGE_IDLE].packets += n;
+		w->stages[STAGE_IDLE].cycles += t - w->stage_t0;
+		w->stage_t0 = t;
+	}
+	return n;
+}
+
+static bool has_work(struct worker *w)
+{
+	return w->backlog.n || !cds_wfcq_empty(&w->inbox_head, &w->inbox_tail) ||
+	       !cds_wfcq_empty(&w->msg_head, &w->msg_tail);
+}
+
+uint64_t worker_next(const struct worker *w)
+{
+	return w->backlog.n ? w->now : wheel_next(&w->wheel);
+}
+
+/* ---- pollers ---- */
+
+static unsigned n_pollers(const struct worker *w)
+{
+	unsigned n = 0;
+
+	while (w->pollers && w->pollers[n])
+		n++;
+	return n;
+}
+
+int poller_attach(struct worker *w, struct poller *p)
+{
+	unsigned n = n_pollers(w);
+	struct poller **old = w->pollers, **new = calloc(n + 2, sizeof(*new));
+
+	if (!new)
+		return -ENOMEM;
+	if (n)
+		memcpy(new, old, n * sizeof(*new));
+	new[n] = p;
+	p->worker = w;
+	rcu_assign_pointer(w->pollers, new);
+	rcu_free(old);
+	worker_wake(w);
+	return 0;
+}
+
+void poller_detach(struct poller *p)
+{
+	struct worker *w = p->worker;
+
+	if (!w)
+		return;
+	/* a shorter list; the old one is free once no worker can be in it */
+	struct poller **new = NULL, **old = w->pollers;
+	unsigned n = n_pollers(w), k = 0;
+	if (n > 1)
+		new = calloc(n, sizeof(*new));
+	for (unsigned i = 0; new &&i < n; i++)
+		if (old[i] != p)
+			new[k++] = old[i];
+	rcu_assign_pointer(w->pollers, new);
+	synchronize_rcu();
+	free(old);
+	p->worker = NULL;
+}
+
+/* ---- descriptors ---- */
+
+int worker_open_fds(struct worker *w)
+{
+	if (w->epfd >= 0)
+		return 0;
+	w->epfd = epoll_create1(EPOLL_CLOEXEC);
+	w->wakefd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct epoll_event e = {.events = EPOLLIN, .data.ptr = NULL};
+	if (w->epfd < 0 || w->wakefd < 0 || epoll_ctl(w->epfd, EPOLL_CTL_ADD, w->wakefd, &e))
+		return -errno;
+	return 0;
+}
+
+int worker_fd_add(struct worker *w, struct worker_fd *f, uint32_t epoll_events)
+{
+	struct epoll_event e = {.events = epoll_events, .data.ptr = f};
+
+	return epoll_ctl(w->epfd, EPOLL_CTL_ADD, f->fd, &e) ? -errno : 0;
+}
+
+int worker_fd_mod(struct worker *w, struct worker_fd *f, uint32_t epoll_events)
+{
+	struct epoll_event e = {.events = epoll_events, .data.ptr = f};
+
+	return epoll_ctl(w->epfd, EPOLL_CTL_MOD, f->fd, &e) ? -errno : 0;
+}
+
+void worker_fd_del(struct worker *w, struct worker_fd *f)
+{
+	epoll_ctl(w->epfd, EPOLL_CTL_DEL, f->fd, NULL);
+}
+
+void worker_wake(struct worker *w)
+{
+	if (__atomic_exchange_n(&w->sleeping, 0, __ATOMIC_SEQ_CST) && w->wakefd >= 0) {
+		uint64_t one = 1;
+		ssize_t n = write(w->wakefd, &one, sizeof(one));
+		(void)n; /* a full counter wakes as well */
+	}
+}
+
+static int sleep_ms(uint64_t now, uint64_t until)
+{
+	if (until == UINT64_MAX)
+		return -1;
+	if (until <= now)
+		return 0;
+	/* rounded up: to wake early is to wake twice */
+	uint64_t ms = (until - now + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC;
+	return ms > 1u << 30 ? 1 << 30 : (int)ms;
+}
+
+void worker_sleep(struct worker *w, uint64_t until)
+{
+	struct epoll_event ev[64];
+
+	__atomic_exchange_n(&w->sleeping, 1, __ATOMIC_SEQ_CST);
+	int ms = has_work(w) || __atomic_load_n(&w->stop, __ATOMIC_SEQ_CST)
+			 ? 0
+			 : sleep_ms(clock_mono(), until);
+	w->n_sleeps += ms != 0;
+	rcu_thread_offline();
+	int n = epoll_wait(w->epfd, ev, ARRAY_SIZE(ev), ms);
+	rcu_thread_online();
+	__atomic_store_n(&w->sleeping, 0, __ATOMIC_SEQ_CST);
+	w->now = clock_mono();
+	for (int i = 0; i < n; i++) {
+		struct worker_fd *f = ev[i].data.ptr;
+		if (f) {
+			f->ready(w, f, ev[i].events);
+		} else {
+			uint64_t count;
+			ssize_t got = read(w->wakefd, &count, sizeof(count));
+			(void)got; /* another round may have emptied it */
+		}
+	}
+}
+
+void worker_loop(struct worker *w, uint64_t spin_ns)
+{
+	uint64_t last = clock_mono();
+
+	rcu_register_thread();
+	while (!__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE)) {
+		uint64_t now = clock_mono();
+		unsigned n = worker_step(w, now);
+		rcu_quiescent_state();
+		if (n)
+			last = now;
+		else if (now - last >= spin_ns)
+			worker_sleep(w, worker_next(w));
+	}
+	rcu_unregister_thread();
+}
+
+/* ---- between workers ---- */
+
+void worker_post(struct worker *to, struct pkt *p, void (*fn)(struct worker *, struct pkt *))
+{
+	p->post = fn;
+	cds_wfcq_node_init(&p->inbox);
+	cds_wfcq_enqueue(&to->inbox_head, &to->inbox_tail, &p->inbox);
+	worker_wake(to);
+}
+
+void worker_post_msg(struct worker *to, struct worker_msg *m)
+{
+	cds_wfcq_node_init(&m->node);
+	cds_wfcq_enqueue(&to->msg_head, &to->msg_tail, &m->node);
+	worker_wake(to);
+}
