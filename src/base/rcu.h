@@ -14,6 +14,6 @@
 
 /* Frees malloc'ed memory after a grace period. The pointer may be NULL. */
 void rcu_free(void *p);
-/* Frees an empty hash table, NULL included. cds_lfht_destroy() alone may wait for a resize that waits
- * for a grace period, that is, for ever when the caller is online. */
+/* Frees an empty hash table, NULL included. cds_lfht_destroy() alone may wait for a resize that
+ * waits for a grace period, that is, for ever when the caller is online. */
 void rcu_hash_free(struct cds_lfht *ht);

@@ -138,6 +138,8 @@ struct netdev {
 	uint8_t broadcast[NETDEV_ALEN];
 	uint32_t features; /* enum dev_feature, in force */
 	uint32_t n_taps;   /* taps that may want frames of this device: one branch when 0 */
+	struct cds_list_head *all_taps; /* of the namespace it is registered in; NULL: none */
+	const unsigned *n_all_taps;
 	rx_handler_fn *rx_handler;
 	void *rx_handler_data;
 	struct vlan_group *vlans; /* of the VLAN driver */

@@ -1,5 +1,6 @@
 /* Routing tables: a naive twin, sharing, walks under change, ids, events, path MTU. */
 #include <arpa/inet.h>
+#include <pthread.h>
 #include <stdio.h>
 
 #include "ip/ip4_test.h"
@@ -344,6 +345,75 @@ static void test_neigh(void **state)
 	bed_free(b);
 }
 
+/* ---- a reader beside the writer ---- */
+
+struct reader {
+	struct bed *b;
+	int stop;
+	uint64_t n, bad;
+};
+
+/* Every address below 20.0.0.0/8 has a way at any time, over some gateway in 10.1.1.0/24. */
+static void *read_routes(void *arg)
+{
+	struct reader *r = arg;
+	struct rng rng;
+
+	rcu_register_thread();
+	rng_seed(&rng, 7);
+	while (!__atomic_load_n(&r->stop, __ATOMIC_RELAXED)) {
+		uint32_t addr = 0x14000000 | (rng_u32(&rng) & 0xffffff), val;
+		struct flow4 fl = {.daddr = htonl(addr)};
+		const struct fib_info *fi = NULL;
+		uint8_t len = 0;
+
+		r->bad += route4_full_lookup(r->b->net, &fl, false, &fi, &len) != 0 || len < 8 ||
+			  (fi->nh.gateway & htonl(0xffffff00)) != IP(10, 1, 1, 0);
+		route4_lookup_bulk(r->b->net, &addr, &val, 1);
+		fi = val ? fib_info_by_id(r->b->weft.ip4, val) : NULL;
+		r->bad += !fi || (fi->nh.gateway & htonl(0xffffff00)) != IP(10, 1, 1, 0);
+		r->n++;
+		rcu_quiescent_state();
+	}
+	rcu_unregister_thread();
+	return NULL;
+}
+
+static void test_reader(void **state)
+{
+	struct netdev *dev;
+	struct bed *b = bed_with_v0(&dev);
+	struct reader r = {.b = b};
+	struct route_config cfg = via(IP(20, 0, 0, 0), 8, IP(10, 1, 1, 2));
+	struct rng rng;
+	pthread_t t;
+
+	rng_seed(&rng, 3);
+	assert_int_equal(route4_add(b->net, &cfg, NULL), 0);
+	assert_int_equal(pthread_create(&t, NULL, read_routes, &r), 0);
+	for (unsigned i = 0; i < 40000; i++) {
+		uint8_t len = (uint8_t)(9 + rng_below(&rng, 6));
+		uint32_t prefix = (0x14000000 | (rng_u32(&rng) & 0xffffff)) & twin_mask(len);
+		cfg = via(htonl(prefix), len, IP(10, 1, 1, 2 + rng_below(&rng, 200)));
+		if (rng_below(&rng, 2)) {
+			cfg.nl_flags = NLM_F_CREATE | NLM_F_REPLACE;
+			assert_int_equal(route4_add(b->net, &cfg, NULL), 0);
+		} else {
+			cfg.has_gateway = false;
+			cfg.gateway = 0;
+			route4_del(b->net, &cfg, NULL);
+		}
+		rcu_quiescent_state();
+	}
+	__atomic_store_n(&r.stop, 1, __ATOMIC_RELAXED);
+	rcu_thread_offline();
+	pthread_join(t, NULL);
+	rcu_thread_online();
+	assert_true(r.n > 0);
+	assert_int_equal(r.bad, 0);
+	bed_free(b);
+}
+
 /* ---- events ---- */
 
 struct heard {
@@ -508,8 +578,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sharing), cmocka_unit_test(test_twin),
 		cmocka_unit_test(test_walk),	cmocka_unit_test(test_ids),
-		cmocka_unit_test(test_neigh),	cmocka_unit_test(test_events),
-		cmocka_unit_test(test_pmtu),	cmocka_unit_test(test_input),
+		cmocka_unit_test(test_neigh),	cmocka_unit_test(test_reader),
+		cmocka_unit_test(test_events),	cmocka_unit_test(test_pmtu),
+		cmocka_unit_test(test_input),
 	};
 	int ret;
 

@@ -4,7 +4,8 @@
  * Their struct begins with a struct inet_sock (which begins with struct sock): addresses and ports,
  * the options of level SOL_IP, group memberships. The files: inet (the AF_INET family, binding and
  * connecting), ip_opts and ip_mc (options and memberships), ip_tx (from a program's message to a
- * route and a struct ip4_tx), ip_rx (from a packet to what a program is shown, and the error queue).
+ * route and a struct ip4_tx), ip_rx (from a packet to what a program is shown, and the error
+ * queue).
  *
  * A protocol adds its rows with inet_register(); socket(2) looks them up as the kernel's inetsw.
  * Addresses are be32, ports be16; `num` is the own port (raw: the protocol) in host order.
@@ -123,7 +124,8 @@ struct inet_tx {
 /* Reads name and control messages, routes. 0 or -errno. t->dport is 0 when the name has none.
  * any_family: raw sockets take AF_UNSPEC for AF_INET. */
 int inet_tx_init(struct inet_tx *t, struct inet_sock *in, const struct sock_msg *m, uint8_t proto);
-/* May len bytes of payload (IP header excluded) go? Sets DF. 0 or -EMSGSIZE (with its error record). */
+/* May len bytes of payload (IP header excluded) go? Sets DF. 0 or -EMSGSIZE (with its error
+ * record). */
 int inet_tx_size(struct inet_tx *t, struct inet_sock *in, size_t len);
 /* A packet with `head` bytes of zeroes and the message's data; NULL without memory. */
 struct pkt *inet_tx_pkt(struct inet_sock *in, size_t head, const void *data, size_t len);
@@ -131,12 +133,12 @@ struct pkt *inet_tx_pkt(struct inet_sock *in, size_t head, const void *data, siz
 /* ---- ip_rx.c ---- */
 
 /* Name and control messages of a datagram. ip: its IP header. Any worker. */
-void inet_rx_meta(struct worker *w, const struct inet_sock *in, struct sock_rx *rx,
-		  const void *ip, const struct netdev *dev, uint16_t port);
+void inet_rx_meta(struct worker *w, const struct inet_sock *in, struct sock_rx *rx, const void *ip,
+		  const struct netdev *dev, uint16_t port);
 /* What an ICMP error means: errno; *hard: a connected socket is told. 0: nothing. */
 int inet_icmp_errno(const struct inet_sock *in, uint8_t type, uint8_t code, bool *hard);
-/* An ICMP error for the error queue: p's data is at the quoted IP header, `skip` bytes of it precede
- * what the program sent. */
+/* An ICMP error for the error queue: p's data is at the quoted IP header, `skip` bytes of it
+ * precede what the program sent. */
 void inet_icmp_error(struct worker *w, struct inet_sock *in, struct netdev *dev, struct pkt *p,
 		     const struct sock_extended_err *ee, uint16_t port, size_t skip);
 /* An error that arose here (EMSGSIZE). */

@@ -30,7 +30,7 @@ static struct inet_member *find_member(struct inet_sock *in, uint32_t group, int
 {
 	struct inet_member *m;
 
-	cds_list_for_each_entry(m, &in->members, link)
+	cds_list_for_each_entry (m, &in->members, link)
 		if (m->group == group && m->ifindex == ifindex)
 			return m;
 	return NULL;
@@ -90,7 +90,7 @@ static int leave(struct inet_sock *in, const struct ip_mreqn *req)
 
 	if (!dev && !req->imr_ifindex)
 		return -ENODEV;
-	cds_list_for_each_entry(m, &in->members, link) {
+	cds_list_for_each_entry (m, &in->members, link) {
 		if (m->group != req->imr_multiaddr.s_addr)
 			continue;
 		if (m->ifindex != (req->imr_ifindex ? req->imr_ifindex : dev->ifindex))
@@ -105,7 +105,7 @@ void ip_mc_release(struct inet_sock *in)
 {
 	struct inet_member *m, *next;
 
-	cds_list_for_each_entry_safe(m, next, &in->members, link)
+	cds_list_for_each_entry_safe (m, next, &in->members, link)
 		drop(in, m);
 }
 
@@ -115,7 +115,7 @@ bool ip_mc_wants(const struct inet_sock *in, uint32_t group, int ifindex)
 
 	if (!ip4_is_multicast(group))
 		return true;
-	cds_list_for_each_entry_rcu(m, &((struct inet_sock *)in)->members, link)
+	cds_list_for_each_entry_rcu (m, &((struct inet_sock *)in)->members, link)
 		if (m->group == group && m->ifindex == ifindex)
 			return true;
 	return READ_ONCE(((struct inet_sock *)in)->mc_all);

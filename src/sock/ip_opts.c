@@ -1,6 +1,6 @@
 /*
- * ip_opts: the options of level IPPROTO_IP, by which a program says how its datagrams travel and what it
- * wants to be shown of those it receives. Checks and values are Linux's.
+ * ip_opts: the options of level IPPROTO_IP, by which a program says how its datagrams travel and
+ * what it wants to be shown of those it receives. Checks and values are Linux's.
  */
 #include "sock/inet.h"
 
@@ -72,7 +72,8 @@ static int set_options(struct inet_sock *in, const void *val, size_t len)
 			i++;
 			continue;
 		}
-		if (len - i < 2 || o[i + 1] < 2 || o[i + 1] > len - i || !option_ok(o + i, o[i + 1]))
+		if (len - i < 2 || o[i + 1] < 2 || o[i + 1] > len - i ||
+		    !option_ok(o + i, o[i + 1]))
 			return -EINVAL;
 		i += o[i + 1];
 	}
@@ -230,8 +231,11 @@ int ip_opts_set(struct sock *sk, int level, int name, const void *val, size_t le
 
 static int get_mtu(const struct inet_sock *in, int *v)
 {
-	struct flow4 fl = {.daddr = in->daddr, .saddr = in->saddr, .oif = in->sk.bound_if,
-			   .tos = in->tos & 0x1c, .proto = (uint8_t)in->sk.protocol};
+	struct flow4 fl = {.daddr = in->daddr,
+			   .saddr = in->saddr,
+			   .oif = in->sk.bound_if,
+			   .tos = in->tos & 0x1c,
+			   .proto = (uint8_t)in->sk.protocol};
 	struct route_result res;
 
 	if (!in->connected || route4_output(in->sk.net, &fl, &res))
@@ -249,26 +253,64 @@ static int get_int(const struct inet_sock *in, int name, int *v)
 		return 0;
 	}
 	switch (name) {
-	case IP_TOS: *v = in->tos; break;
-	case IP_TTL: *v = in->ttl < 0 ? in->sk.net->ip4->default_ttl : in->ttl; break;
-	case IP_HDRINCL: *v = in->hdrincl; break;
-	case IP_NODEFRAG: *v = in->nodefrag; break;
-	case IP_MTU_DISCOVER: *v = in->pmtudisc; break;
-	case IP_RECVERR: *v = in->recverr; break;
-	case IP_RECVERR_RFC4884: *v = in->recverr_rfc4884; break;
-	case IP_MULTICAST_TTL: *v = in->mc_ttl; break;
-	case IP_MULTICAST_LOOP: *v = in->mc_loop; break;
-	case IP_MULTICAST_ALL: *v = in->mc_all; break;
-	case IP_MINTTL: *v = in->minttl; break;
-	case IP_FREEBIND: *v = in->freebind; break;
-	case IP_TRANSPARENT: *v = in->transparent; break;
-	case IP_BIND_ADDRESS_NO_PORT: *v = in->bind_no_port; break;
-	case IP_UNICAST_IF: *v = (int)__builtin_bswap32((uint32_t)in->uc_index); break;
-	case IP_LOCAL_PORT_RANGE: *v = (int)in->port_range; break;
-	case IP_PROTOCOL: *v = in->num; break;
-	case IP_ROUTER_ALERT: *v = 0; break;
-	case IP_MTU: return get_mtu(in, v);
-	default: return -ENOPROTOOPT;
+	case IP_TOS:
+		*v = in->tos;
+		break;
+	case IP_TTL:
+		*v = in->ttl < 0 ? in->sk.net->ip4->default_ttl : in->ttl;
+		break;
+	case IP_HDRINCL:
+		*v = in->hdrincl;
+		break;
+	case IP_NODEFRAG:
+		*v = in->nodefrag;
+		break;
+	case IP_MTU_DISCOVER:
+		*v = in->pmtudisc;
+		break;
+	case IP_RECVERR:
+		*v = in->recverr;
+		break;
+	case IP_RECVERR_RFC4884:
+		*v = in->recverr_rfc4884;
+		break;
+	case IP_MULTICAST_TTL:
+		*v = in->mc_ttl;
+		break;
+	case IP_MULTICAST_LOOP:
+		*v = in->mc_loop;
+		break;
+	case IP_MULTICAST_ALL:
+		*v = in->mc_all;
+		break;
+	case IP_MINTTL:
+		*v = in->minttl;
+		break;
+	case IP_FREEBIND:
+		*v = in->freebind;
+		break;
+	case IP_TRANSPARENT:
+		*v = in->transparent;
+		break;
+	case IP_BIND_ADDRESS_NO_PORT:
+		*v = in->bind_no_port;
+		break;
+	case IP_UNICAST_IF:
+		*v = (int)__builtin_bswap32((uint32_t)in->uc_index);
+		break;
+	case IP_LOCAL_PORT_RANGE:
+		*v = (int)in->port_range;
+		break;
+	case IP_PROTOCOL:
+		*v = in->num;
+		break;
+	case IP_ROUTER_ALERT:
+		*v = 0;
+		break;
+	case IP_MTU:
+		return get_mtu(in, v);
+	default:
+		return -ENOPROTOOPT;
 	}
 	return 0;
 }

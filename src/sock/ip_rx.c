@@ -58,8 +58,8 @@ static void show(struct worker *w, const struct inet_sock *in, struct sock_rx *r
 	}
 }
 
-void inet_rx_meta(struct worker *w, const struct inet_sock *in, struct sock_rx *rx,
-		  const void *hdr, const struct netdev *dev, uint16_t port)
+void inet_rx_meta(struct worker *w, const struct inet_sock *in, struct sock_rx *rx, const void *hdr,
+		  const struct netdev *dev, uint16_t port)
 {
 	const struct ip4_hdr *ip = hdr;
 
@@ -77,22 +77,14 @@ static const struct {
 	uint8_t err;
 	bool hard;
 } unreach[NR_ICMP_UNREACH + 1] = {
-	[ICMP_NET_UNREACH] = {ENETUNREACH, false},
-	[ICMP_HOST_UNREACH] = {EHOSTUNREACH, false},
-	[ICMP_PROT_UNREACH] = {ENOPROTOOPT, true},
-	[ICMP_PORT_UNREACH] = {ECONNREFUSED, true},
-	[ICMP_FRAG_NEEDED] = {EMSGSIZE, false},
-	[ICMP_SR_FAILED] = {EOPNOTSUPP, false},
-	[ICMP_NET_UNKNOWN] = {ENETUNREACH, true},
-	[ICMP_HOST_UNKNOWN] = {EHOSTDOWN, true},
-	[ICMP_HOST_ISOLATED] = {ENONET, true},
-	[ICMP_NET_ANO] = {ENETUNREACH, true},
-	[ICMP_HOST_ANO] = {EHOSTUNREACH, true},
-	[ICMP_NET_UNR_TOS] = {ENETUNREACH, false},
-	[ICMP_HOST_UNR_TOS] = {EHOSTUNREACH, false},
-	[ICMP_PKT_FILTERED] = {EHOSTUNREACH, true},
-	[ICMP_PREC_VIOLATION] = {EHOSTUNREACH, true},
-	[ICMP_PREC_CUTOFF] = {EHOSTUNREACH, true},
+	[ICMP_NET_UNREACH] = {ENETUNREACH, false},    [ICMP_HOST_UNREACH] = {EHOSTUNREACH, false},
+	[ICMP_PROT_UNREACH] = {ENOPROTOOPT, true},    [ICMP_PORT_UNREACH] = {ECONNREFUSED, true},
+	[ICMP_FRAG_NEEDED] = {EMSGSIZE, false},	      [ICMP_SR_FAILED] = {EOPNOTSUPP, false},
+	[ICMP_NET_UNKNOWN] = {ENETUNREACH, true},     [ICMP_HOST_UNKNOWN] = {EHOSTDOWN, true},
+	[ICMP_HOST_ISOLATED] = {ENONET, true},	      [ICMP_NET_ANO] = {ENETUNREACH, true},
+	[ICMP_HOST_ANO] = {EHOSTUNREACH, true},	      [ICMP_NET_UNR_TOS] = {ENETUNREACH, false},
+	[ICMP_HOST_UNR_TOS] = {EHOSTUNREACH, false},  [ICMP_PKT_FILTERED] = {EHOSTUNREACH, true},
+	[ICMP_PREC_VIOLATION] = {EHOSTUNREACH, true}, [ICMP_PREC_CUTOFF] = {EHOSTUNREACH, true},
 };
 
 int inet_icmp_errno(const struct inet_sock *in, uint8_t type, uint8_t code, bool *hard)
@@ -151,9 +143,8 @@ void inet_icmp_error(struct worker *w, struct inet_sock *in, struct netdev *dev,
 
 void inet_local_error(struct inet_sock *in, int err, uint32_t daddr, uint16_t port, uint32_t info)
 {
-	const struct sock_extended_err ee = {.ee_errno = (uint32_t)err,
-					     .ee_origin = SO_EE_ORIGIN_LOCAL,
-					     .ee_info = info};
+	const struct sock_extended_err ee = {
+		.ee_errno = (uint32_t)err, .ee_origin = SO_EE_ORIGIN_LOCAL, .ee_info = info};
 	struct worker *w = in->sk.weft->worker[0];
 	struct sock_rx *rx;
 

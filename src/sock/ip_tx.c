@@ -1,6 +1,6 @@
 /*
- * ip_tx: a program's message on its way out: whom it is for, by which route, from which address, and
- * whether its size is allowed.
+ * ip_tx: a program's message on its way out: whom it is for, by which route, from which address,
+ * and whether its size is allowed.
  */
 #include "sock/inet.h"
 
@@ -21,8 +21,7 @@ static int read_name(struct inet_tx *t, const struct inet_sock *in, const struct
 	}
 	if (m->name_len < sizeof(*sin))
 		return -EINVAL;
-	if (sin->sin_family != AF_INET &&
-	    (sin->sin_family || in->sk.protocol == IPPROTO_ICMP))
+	if (sin->sin_family != AF_INET && (sin->sin_family || in->sk.protocol == IPPROTO_ICMP))
 		return -EAFNOSUPPORT;
 	t->daddr = sin->sin_addr.s_addr;
 	t->dport = sin->sin_port;

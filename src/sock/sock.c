@@ -3,8 +3,8 @@
  */
 #include "sock/sock_core.h"
 
-#include <linux/sockios.h>
 #include <linux/in.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 

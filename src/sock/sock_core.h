@@ -10,7 +10,7 @@
 #include "sock/sock.h"
 
 #define SOCK_FAMILIES_MAX 8
-#define INET_ROWS_MAX 8
+#define INET_ROWS_MAX	  8
 /* The least the kernel grants: two, or one, of its smallest TCP buffers. */
 #define SOCK_MIN_SNDBUF (2 * (2048 + 256))
 #define SOCK_MIN_RCVBUF (2048 + 256)
