@@ -112,13 +112,18 @@ static int core_init(struct weft *weft)
 		.events = weft->events,
 		.kinds = weft_kinds,
 		.workers = weft->worker,
+		.ip4_input = ip4_input,
+		.arp_input = arp_input,
+		.vlan_input = vlan_input,
 	};
 	net_set_init(weft->nets, weft, weft->dev, net_modules);
-	return sysctl_core_init(weft);
+	return 0;
 }
 
 static void core_fini(struct weft *weft)
 {
+	if (weft->dev)
+		dev_core_fini(weft->dev);
 	rcu_barrier();
 	workers_fini(weft);
 	sysctl_table_free(weft->sysctls);

@@ -82,7 +82,10 @@ struct dev_kind {
 	bool permanent;
 };
 
+/* By name; kinds the user may not make (lo) are not found. NULL. */
 const struct dev_kind *dev_kind_find(const struct dev_core *core, const char *name);
+/* The name a device of the kind gets by itself: "veth%d". */
+const char *dev_kind_pattern(const struct dev_kind *kind, char buf[IFNAMSIZ]);
 /* Runs kind->create or the default; what RTM_NEWLINK and tests call. */
 int dev_create(struct dev_core *core, const struct dev_kind *kind, const struct dev_new *n,
 	       struct netdev **out, struct extack *ext);

@@ -95,6 +95,8 @@ struct netdev_ops {
 			size_t len);
 	unsigned (*ethtool_stats)(const struct netdev *dev, const char *const **names,
 				  uint64_t *vals);
+	/* Something happened to the device this one is stacked on. */
+	void (*lower_event)(struct netdev *dev, struct netdev *lower, enum event_type what);
 };
 
 /* What a bridge, team or macvlan does with a batch that arrived on its port. It takes what it
@@ -109,9 +111,27 @@ struct tap {
 	void (*fn)(struct worker *w, struct tap *t, struct netdev *dev, struct pkt *p, bool out);
 };
 
+/* A name in a namespace's table: a device's own, or one of its alternative ones. */
+struct dev_name {
+	struct cds_lfht_node node;
+	struct netdev *dev;
+	char name[ALTIFNAMSIZ];
+};
+
 struct altname {
 	struct cds_list_head link;
 	char name[ALTIFNAMSIZ];
+	struct dev_name *entry;
+};
+
+/* Memory that packets under way may still point to: freed a second after it left every table (all
+ * backlogs and inboxes have run by then), and after a grace period. With one worker the grace
+ * period alone does. */
+struct dev_reap {
+	struct timer timer;
+	struct rcu_head rcu;
+	struct cds_list_head link;
+	void (*free)(struct rcu_head *);
 };
 
 /* A link address the device listens to besides its own (multicast list, secondary unicast). */
@@ -128,7 +148,7 @@ struct netdev {
 	const struct netdev_ops *ops;
 	struct net *net;
 	struct dev_core *core;
-	uint32_t flags; /* IFF_* */
+	uint32_t flags; /* IFF_*; PROMISC and ALLMULTI: anyone asks */
 	uint32_t mtu;
 	int ifindex;
 	uint16_t type; /* ARPHRD_* */
@@ -140,6 +160,7 @@ struct netdev {
 	uint32_t n_taps;   /* taps that may want frames of this device: one branch when 0 */
 	struct cds_list_head *all_taps; /* of the namespace it is registered in; NULL: none */
 	const unsigned *n_all_taps;
+	uint32_t *net_seq; /* the namespace's dev_seq; NULL: not registered */
 	rx_handler_fn *rx_handler;
 	void *rx_handler_data;
 	struct vlan_group *vlans; /* of the VLAN driver */
@@ -166,6 +187,7 @@ struct netdev {
 	uint8_t proto_down;
 	uint32_t proto_down_reason;
 	unsigned promiscuity, allmulti;
+	uint32_t gflags; /* of IFF_PROMISC and IFF_ALLMULTI: what the user set */
 	bool xnet_moved;
 	unsigned carrier_up_count, carrier_down_count;
 	char *alias; /* malloc'ed or NULL */
@@ -174,7 +196,8 @@ struct netdev {
 	struct cds_list_head uaddrs;
 	struct cds_list_head taps;     /* struct tap bound to this device */
 	struct cds_list_head net_link; /* in net->devs, by ifindex */
-	struct cds_lfht_node index_node, name_node;
+	struct cds_lfht_node index_node;
+	struct dev_name *name_entry;
 	struct netdev *master;
 	struct cds_list_head uppers; /* devices stacked on this one: struct netdev.lower_link */
 	struct cds_list_head lower_link;
@@ -183,7 +206,7 @@ struct netdev {
 	struct netdev *reg_link; /* list of devices being unregistered together */
 	bool registered, dismantling;
 	bool was_up; /* has been up: its qdisc is attached, and stays; ctl's */
-	struct rcu_head rcu;
+	struct dev_reap reap;
 	void *priv; /* the driver's, kind->priv_size zeroed bytes */
 };
 
@@ -200,7 +223,7 @@ struct dev_core {
 	 * drivers/vlan */
 	void (*vlan_input)(struct worker *w, struct netdev *dev, struct batch *b);
 	struct worker **workers; /* [n_workers] */
-	int last_ifindex_hint;
+	struct cds_list_head reaping; /* struct dev_reap.link; empty or NULLs before first use */
 };
 
 /* ---- life: control thread ---- */
@@ -211,6 +234,16 @@ struct netdev *netdev_alloc(struct dev_core *core, const struct dev_kind *kind, 
 			    unsigned n_rxq);
 /* Frees a device that was never registered. NULL is fine. */
 void netdev_free(struct netdev *dev);
+/* A random, locally administered address. */
+void netdev_random_address(struct netdev *dev);
+/* An address the user gave a new device; -EADDRNOTAVAIL. NULL is fine. */
+int netdev_first_address(struct netdev *dev, const uint8_t *addr, struct extack *ext);
+/* The MTU the user gave a new device (0: none), checked against its limits. */
+int netdev_first_mtu(struct netdev *dev, unsigned mtu, struct extack *ext);
+/* See struct dev_reap. */
+void dev_reap(struct dev_core *core, struct dev_reap *r, void (*free)(struct rcu_head *));
+/* Frees at once what still waits: the workers stand still. */
+void dev_core_fini(struct dev_core *core);
 /* Puts it into a namespace. name may hold one "%d" (first free number). ifindex 0: next free.
  * 0, -EEXIST, -EINVAL (bad name), -EBUSY (index taken), -ENOMEM, or what ops->init says. On failure
  * the device is still the caller's to free. */
@@ -239,6 +272,8 @@ int netdev_add_altname(struct netdev *dev, const char *name);
 int netdev_del_altname(struct netdev *dev, const char *name);
 void netdev_set_carrier(struct netdev *dev, bool on);
 void netdev_set_operstate(struct netdev *dev, uint8_t operstate);
+/* Works operstate out from carrier, dormant and testing. */
+void netdev_refresh_operstate(struct netdev *dev);
 void netdev_promiscuity(struct netdev *dev, int delta);
 void netdev_allmulti(struct netdev *dev, int delta);
 int netdev_maddr_add(struct netdev *dev, const uint8_t *addr);
@@ -250,6 +285,8 @@ unsigned netdev_user_flags(const struct netdev *dev);
 int netdev_link_lower(struct netdev *upper, struct netdev *lower, struct extack *ext);
 void netdev_unlink_lower(struct netdev *upper);
 bool netdev_name_valid(const char *name);
+/* Tells the chain, and the devices stacked on dev, that something happened to it. */
+void netdev_event(struct netdev *dev, enum event_type what, uint64_t arg);
 
 /* Sums the workers' counters. Any thread that may read the device. */
 void netdev_stats(const struct netdev *dev, struct rtnl_link_stats64 *st);
@@ -266,6 +303,11 @@ void netdev_rx(struct worker *w, struct netdev *dev, struct batch *b);
 /* Takes; the frames are received by b->p[i]->dev at the end of this step, or dropped (CPU_BACKLOG).
  */
 void netdev_rx_later(struct worker *w, struct batch *b);
+/* Takes frames whose link header has been read (l2, l3 and protocol set, data at l3) and which
+ * belong to `dev`, a device on top of the one they came by. */
+void netdev_rx_stacked(struct worker *w, struct netdev *dev, struct batch *b);
+/* A device leaves: what waits for it in w's backlog goes. */
+void netdev_backlog_purge(struct worker *w, const struct netdev *dev);
 /* Runs the backlog: worker->backlog_run. */
 void netdev_backlog_run(struct worker *w, unsigned budget);
 /* Takes a batch with link headers in place, to be sent on dev (PKT_VLAN, PKT_CSUM_PARTIAL and gso

@@ -1,262 +1,389 @@
 /*
- * fib4: a multibit trie with strides of 6 bits (Srinivasan & Varghese, 1998), not leaf-pushed
- * across nodes.
+ * fib4: a compressed trie after Poptrie (H. Asai, Y. Ohara: "Poptrie: A Compressed Trie with
+ * Population Count for Fast and Scalable Software IP Routing Table Lookup", SIGCOMM 2015).
  *
- * A node covers 6 bits of the address. `exact` holds the prefixes that end in it, as a heap: a
- * prefix of l bits within the node (0 to 6) with bits b is at (1 << l) + b. `val` is the same
- * expanded to the 64 slots: each slot has the value of the longest of them that covers it. A lookup
- * walks at most six nodes and keeps the last value it met, so a change touches one node only,
- * whatever lies below: 10^6 routes load in about a second, and readers see single stores. Nodes are
- * not taken away when they empty before the table goes; a later structure, with compressed nodes,
- * is to replace this one.
+ * Poptrie walks six address bits at a time. A node has a vector of 64 bits that says which slots
+ * have a child, and one that says where runs of equal leaves begin; counting ones gives the index
+ * into the packed arrays. Prefixes are pushed down to the leaves, so a walk remembers nothing on
+ * its way. A direct-pointing array in front replaces the first levels.
+ *
+ * What is different here:
+ *  - Poptrie keeps children of a node as one array of nodes, so that changing one of them copies
+ * all. Here a node, its children's addresses and its values are one block of memory (mostly one
+ * cache line), replaced by a single store in its parent: that is what lets readers go on
+ * undisturbed.
+ *  - The size of the direct array follows the number of prefixes: 1, 2^6, 2^12 or 2^18 entries. A
+ *    namespace with five routes costs a few cache lines, a full table gets its first 18 bits in one
+ *    load and mostly ends in one node more.
+ *  - The writer's own trie has the same shape (six bits a node, each node with the prefixes of six
+ *    lengths) instead of a binary one: an update is a walk of at most six nodes and a repaint of 64
+ *    slots.
+ *  - 0/0 is kept apart, so that a changing default route does not repaint the table. Other short
+ *    prefixes cost what lies below them.
  */
-#include "fib/fib4.h"
+#include "fib/fib4_core.h"
 
-#include <errno.h>
-
-#include "base/rcu.h"
-#include "base/util.h"
-
-#define STRIDE 6u
-#define SLOTS  (1u << STRIDE)
-#define DEPTH  6u /* 5 * 6 + 2 bits */
-
-struct node {
-	uint32_t val[SLOTS];
-	struct node *child[SLOTS];
-	uint32_t exact[2 * SLOTS];
-};
-
-struct fib4 {
-	struct node *root;
-	size_t n_prefixes, n_nodes;
-};
-
-/* The 6 bits of addr at a depth; the last node has 2, at its top. */
-static inline unsigned slot_of(uint32_t addr, unsigned depth)
-{
-	return (unsigned)(((uint64_t)addr << 32) >> (64 - STRIDE * (depth + 1))) & (SLOTS - 1);
-}
+/* Prefixes from which a root of so many bits is used; it is given up at a quarter of that. */
+static const struct {
+	unsigned bits;
+	size_t n;
+} root_steps[] = {{0, 0}, {6, 16}, {12, 128}, {18, 2048}};
 
 struct fib4 *fib4_new(void)
 {
-	return calloc(1, sizeof(struct fib4));
-}
-
-static void node_free(struct node *n)
-{
-	if (!n)
-		return;
-	for (unsigned i = 0; i < SLOTS; i++)
-		node_free(n->child[i]);
-	free(n);
+	struct fib4 *f = aligned_alloc(CACHE_LINE, align_up(sizeof(*f), CACHE_LINE));
+	if (!f)
+		return NULL;
+	memset(f, 0, sizeof(*f));
+	f->popcnt = __builtin_cpu_supports("popcnt");
+	f->arena = fib4_arena_new();
+	if (!f->arena)
+		goto fail;
+	f->root = fib4_root_new(0);
+	if (!f->root)
+		goto fail_arena;
+	/* an empty table: one entry, without a node */
+	f->root->entry[0] = fib4_leaf(0);
+	return f;
+fail_arena:
+	fib4_arena_put(f->arena);
+fail:
+	free(f);
+	return NULL;
 }
 
 void fib4_free(struct fib4 *f)
 {
 	if (!f)
 		return;
-	node_free(f->root);
+	fib4_arena_put(f->arena);
+	fib4_root_free(f->root);
+	free(f->todo);
 	free(f);
 }
 
-static unsigned depth_of(unsigned len)
+/* ---- arrays of the writer's nodes: room is kept when they shrink by little ---- */
+
+/* Makes an array of n elements out of one of class *class; NULL: no memory, all as before. */
+static void *array_fit(struct fib4 *f, void *old, uint8_t *class, unsigned n, size_t elem)
 {
-	return len ? (len - 1) / STRIDE : 0;
+	unsigned want = n ? fib4_class(n * elem) : 0;
+	size_t have = fib4_class_bytes(*class);
+
+	if (want == *class || (want && want < *class && n * elem * 2 > have))
+		return old;
+	void *p = NULL;
+	if (want) {
+		p = fib4_alloc(f->arena, want);
+		if (!p)
+			return want < *class ? old : NULL;
+		if (old)
+			memcpy(p, old, MIN(have, fib4_class_bytes(want)));
+	}
+	fib4_idle(f->arena, *class, old);
+	*class = (uint8_t)want;
+	return p;
 }
 
-static bool prefix_ok(uint32_t prefix, unsigned len)
+static bool own_add(struct fib4 *f, struct fib4_wnode *n, unsigned code, uint32_t val)
 {
-	return len <= 32 && !(len < 32 && prefix & (0xffffffffu >> len));
+	unsigned count = fib4_n_own(n), at = fib4_own_rank(n, code);
+	uint32_t *v = array_fit(f, n->val, &n->val_class, count + 1, sizeof(*v));
+	if (!v)
+		return false;
+	memmove(v + at + 1, v + at, (count - at) * sizeof(*v));
+	v[at] = val;
+	n->val = v;
+	n->own[code >> 6] |= 1ULL << (code & 63);
+	return true;
 }
 
-/* The node in which a prefix of this length ends; made on the way when `make`. */
-static struct node *node_at(struct fib4 *f, uint32_t prefix, unsigned len, bool make)
+/* Leaves the array as large as it is: adding it back cannot fail. */
+static void own_del(struct fib4_wnode *n, unsigned code)
 {
-	struct node **at = &f->root;
+	unsigned count = fib4_n_own(n), at = fib4_own_rank(n, code);
+	memmove(n->val + at, n->val + at + 1, (count - at - 1) * sizeof(*n->val));
+	n->own[code >> 6] &= ~(1ULL << (code & 63));
+}
 
-	for (unsigned d = 0;; d++) {
-		if (!*at) {
-			if (!make)
-				return NULL;
-			struct node *n = calloc(1, sizeof(*n));
-			if (!n)
-				return NULL;
-			f->n_nodes++;
-			rcu_assign_pointer(*at, n);
+static bool kid_add(struct fib4 *f, struct fib4_wnode *n, struct fib4_wnode *kid)
+{
+	unsigned count = fib4_n_kids(n), at = fib4_rank(n->kids, kid->slot);
+	struct fib4_wnode **k = array_fit(f, n->kid, &n->kid_class, count + 1, sizeof(*k));
+	if (!k)
+		return false;
+	memmove(k + at + 1, k + at, (count - at) * sizeof(*k));
+	k[at] = kid;
+	n->kid = k;
+	n->kids |= 1ULL << kid->slot;
+	return true;
+}
+
+static void kid_del(struct fib4_wnode *n, unsigned slot)
+{
+	unsigned count = fib4_n_kids(n), at = fib4_rank(n->kids, slot);
+	memmove(n->kid + at, n->kid + at + 1, (count - at - 1) * sizeof(*n->kid));
+	n->kids &= ~(1ULL << slot);
+}
+
+static void arrays_shrink(struct fib4 *f, struct fib4_wnode *n)
+{
+	n->val = array_fit(f, n->val, &n->val_class, fib4_n_own(n), sizeof(*n->val));
+	n->kid = array_fit(f, n->kid, &n->kid_class, fib4_n_kids(n), sizeof(*n->kid));
+}
+
+/* ---- nodes ---- */
+
+static struct fib4_wnode *wnode_new(struct fib4 *f, struct fib4_wnode *parent, unsigned slot)
+{
+	struct fib4_wnode *n = fib4_alloc(f->arena, fib4_class(sizeof(*n)));
+	if (!n)
+		return NULL;
+	*n = (struct fib4_wnode){
+		.parent = parent,
+		.inherit = FIB4_NO_VAL,
+		.depth = (uint8_t)(parent->depth + FIB4_STRIDE),
+		.slot = (uint8_t)slot,
+	};
+	if (!kid_add(f, parent, n)) {
+		fib4_idle(f->arena, fib4_class(sizeof(*n)), n);
+		return NULL;
+	}
+	return n;
+}
+
+/* Takes nodes without prefixes and children off, from n up to `stop`, not included. */
+static void chain_drop(struct fib4 *f, struct fib4_wnode *n, struct fib4_wnode *stop)
+{
+	while (n != stop) {
+		struct fib4_wnode *up = n->parent;
+		if (fib4_kid(up, n->slot) == n)
+			kid_del(up, n->slot);
+		fib4_idle(f->arena, n->val_class, n->val);
+		fib4_idle(f->arena, n->kid_class, n->kid);
+		fib4_idle(f->arena, fib4_class(sizeof(*n)), n);
+		n = up;
+	}
+}
+
+static struct fib4_wnode *wnode_find(const struct fib4 *f, uint32_t prefix, unsigned len)
+{
+	struct fib4_wnode *n = (struct fib4_wnode *)(uintptr_t)&f->top;
+	while (n && n->depth != fib4_depth(len))
+		n = fib4_kid(n, fib4_slot(prefix, n->depth));
+	return n;
+}
+
+/* The node of a prefix, made where missing; *start is the deepest that was there. */
+static struct fib4_wnode *wnode_make(struct fib4 *f, uint32_t prefix, unsigned len,
+				     struct fib4_wnode **start)
+{
+	struct fib4_wnode *n = &f->top, *kid;
+
+	while (n->depth != fib4_depth(len) && (kid = fib4_kid(n, fib4_slot(prefix, n->depth))))
+		n = kid;
+	*start = n;
+	while (n->depth != fib4_depth(len)) {
+		kid = wnode_new(f, n, fib4_slot(prefix, n->depth));
+		if (!kid) {
+			chain_drop(f, n, *start);
+			return NULL;
 		}
-		if (d == depth_of(len))
-			return *at;
-		at = &(*at)->child[slot_of(prefix, d)];
+		n = kid;
 	}
+	return n;
 }
 
-/* Place of the prefix in its node's heap. */
-static unsigned heap_index(uint32_t prefix, unsigned len)
+/* The root for the number of prefixes there are now. Without memory it stays as it is. */
+static void root_fit(struct fib4 *f)
 {
-	unsigned d = depth_of(len), l = len - d * STRIDE;
-
-	return (1u << l) + (slot_of(prefix, d) >> (STRIDE - l));
+	unsigned i = ARRAY_SIZE(root_steps) - 1;
+	while (root_steps[i].bits != f->root->bits)
+		i--;
+	if (i + 1 < ARRAY_SIZE(root_steps) && f->n >= root_steps[i + 1].n)
+		fib4_reroot(f, root_steps[i + 1].bits);
+	else if (i && f->n < root_steps[i].n / 4)
+		fib4_reroot(f, root_steps[i - 1].bits);
 }
 
-/* Gives the slots below heap place h their value again. */
-static void expand(struct node *n, unsigned h)
-{
-	unsigned l = 31u - (unsigned)__builtin_clz(h);
-	unsigned first = (h << (STRIDE - l)) - SLOTS, count = SLOTS >> l;
+/* ---- the interface ---- */
 
-	for (unsigned s = first; s < first + count; s++) {
-		unsigned i = SLOTS + s;
-		while (i && !n->exact[i])
-			i >>= 1;
-		WRITE_ONCE(n->val[s], i ? n->exact[i] : 0);
-	}
+static bool prefix_valid(uint32_t prefix, unsigned len)
+{
+	return len <= 32 && !((uint64_t)prefix << len & UINT32_MAX);
 }
 
 int fib4_set(struct fib4 *f, uint32_t prefix, unsigned len, uint32_t val)
 {
-	if (!prefix_ok(prefix, len) || !val || val > 0x7fffffff)
+	struct fib4_wnode *start, *n;
+
+	if (!prefix_valid(prefix, len) || !val || val > INT32_MAX)
 		return -EINVAL;
-	struct node *n = node_at(f, prefix, len, true);
+	if (!len) {
+		f->n += !f->dflt;
+		WRITE_ONCE(f->dflt, val);
+		return 0;
+	}
+	fib4_reclaim(f->arena);
+	n = wnode_make(f, prefix, len, &start);
 	if (!n)
 		return -ENOMEM;
-	unsigned h = heap_index(prefix, len);
-	f->n_prefixes += !n->exact[h];
-	n->exact[h] = val;
-	expand(n, h);
+	unsigned code = fib4_code(prefix, len);
+	uint32_t was = fib4_has(n, code) ? n->val[fib4_own_rank(n, code)] : 0;
+	if (was == val)
+		return 0;
+	if (was)
+		n->val[fib4_own_rank(n, code)] = val;
+	else if (!own_add(f, n, code, val))
+		goto undo_chain;
+	if (!fib4_plan(f, start))
+		goto undo_own;
+	fib4_commit(f);
+	f->n += !was;
+	root_fit(f);
 	return 0;
+undo_own:
+	if (was)
+		n->val[fib4_own_rank(n, code)] = was;
+	else
+		own_del(n, code);
+undo_chain:
+	chain_drop(f, n, start);
+	return -ENOMEM;
+}
+
+/* The highest node that goes with the last prefix of n; NULL: n stays. */
+static struct fib4_wnode *prune_top(struct fib4_wnode *n)
+{
+	struct fib4_wnode *top = NULL;
+	unsigned going = 0; /* children that go with the node */
+
+	for (; n->parent && !fib4_n_own(n) && fib4_n_kids(n) == going; n = n->parent) {
+		top = n;
+		going = 1;
+	}
+	return top;
 }
 
 int fib4_del(struct fib4 *f, uint32_t prefix, unsigned len)
 {
-	if (!prefix_ok(prefix, len))
+	if (!fib4_get(f, prefix, len))
 		return -ESRCH;
-	struct node *n = node_at(f, prefix, len, false);
-	unsigned h = heap_index(prefix, len);
-	if (!n || !n->exact[h])
-		return -ESRCH;
-	n->exact[h] = 0;
-	f->n_prefixes--;
-	expand(n, h);
+	if (!len) {
+		WRITE_ONCE(f->dflt, 0);
+		f->n--;
+		return 0;
+	}
+	fib4_reclaim(f->arena);
+	struct fib4_wnode *n = wnode_find(f, prefix, len);
+	unsigned code = fib4_code(prefix, len);
+	uint32_t was = n->val[fib4_own_rank(n, code)];
+	own_del(n, code);
+	struct fib4_wnode *pruned = prune_top(n), *start = pruned ? pruned->parent : n;
+	if (pruned)
+		kid_del(start, pruned->slot);
+	if (!fib4_plan(f, start)) {
+		if (pruned)
+			kid_add(f, start, pruned);
+		own_add(f, n, code, was);
+		return -ENOMEM;
+	}
+	fib4_commit(f);
+	if (pruned) {
+		for (struct fib4_wnode *gone = n; gone != start; gone = gone->parent)
+			fib4_retire(f->arena, gone->pub);
+		chain_drop(f, n, start);
+	}
+	arrays_shrink(f, start);
+	f->n--;
+	root_fit(f);
 	return 0;
 }
 
 uint32_t fib4_get(const struct fib4 *f, uint32_t prefix, unsigned len)
 {
-	if (!prefix_ok(prefix, len))
+	if (!prefix_valid(prefix, len))
 		return 0;
-	const struct node *n = node_at((struct fib4 *)f, prefix, len, false);
-	return n ? n->exact[heap_index(prefix, len)] : 0;
+	if (!len)
+		return f->dflt;
+	const struct fib4_wnode *n = wnode_find(f, prefix, len);
+	unsigned code = fib4_code(prefix, len);
+	return n && fib4_has(n, code) ? n->val[fib4_own_rank(n, code)] : 0;
 }
 
-uint32_t fib4_lookup(const struct fib4 *f, uint32_t addr)
-{
-	const struct node *n = rcu_dereference(f->root);
-	uint32_t best = 0;
+/* ---- walking ---- */
 
-	for (unsigned d = 0; n; d++) {
-		unsigned s = slot_of(addr, d);
-		uint32_t v = READ_ONCE(n->val[s]);
-		best = v ? v : best;
-		n = rcu_dereference(n->child[s]);
-	}
-	return best;
-}
-
-/* Eight addresses go down together, a level at a time, so that their cache misses overlap. */
-void fib4_lookup_bulk(const struct fib4 *f, const uint32_t *addr, uint32_t *val, unsigned n)
-{
-	enum { LANES = 8 };
-
-	while (n) {
-		unsigned k = MIN(n, (unsigned)LANES), live = k;
-		const struct node *at[LANES];
-
-		for (unsigned i = 0; i < k; i++) {
-			at[i] = rcu_dereference(f->root);
-			val[i] = 0;
-		}
-		for (unsigned d = 0; live && d < DEPTH; d++) {
-			live = 0;
-			for (unsigned i = 0; i < k; i++) {
-				if (!at[i])
-					continue;
-				unsigned s = slot_of(addr[i], d);
-				uint32_t v = READ_ONCE(at[i]->val[s]);
-				val[i] = v ? v : val[i];
-				at[i] = rcu_dereference(at[i]->child[s]);
-				if (!at[i])
-					continue;
-				live++;
-				s = d + 1 < DEPTH ? slot_of(addr[i], d + 1) : 0;
-				__builtin_prefetch(&at[i]->val[s]);
-				__builtin_prefetch(&at[i]->child[s]);
-			}
-		}
-		addr += k;
-		val += k;
-		n -= k;
-	}
-}
-
-/* ---- the walk ---- */
-
-struct place {
+/* Comes in as where to go on from, goes out as what was found. */
+struct walk {
 	uint32_t prefix;
 	unsigned len;
+	uint32_t val;
 };
 
-static bool after(uint32_t prefix, unsigned len, const struct place *p)
+/* The first own prefix of n that starts at slot and comes after w. */
+static bool walk_own(const struct fib4_wnode *n, uint32_t at, unsigned slot, struct walk *w)
 {
-	return !p || prefix > p->prefix || (prefix == p->prefix && len > p->len);
-}
-
-/* First prefix after `from` in node n (at a depth, for addresses that begin with base), in the
- * order of (prefix, length): heap place h, then its two halves; behind a full place, the child
- * node. */
-static bool walk_node(const struct node *n, uint32_t base, unsigned depth, unsigned h,
-		      const struct place *from, struct place *out, uint32_t *val)
-{
-	unsigned l = 31u - (unsigned)__builtin_clz(h), len = depth * STRIDE + l;
-
-	if (len > 32)
-		return false;
-	uint32_t bits = h - (1u << l);
-	uint32_t prefix = len ? base | (uint32_t)((uint64_t)bits << (32 - len)) : 0;
-	uint32_t last = len < 32 ? prefix | (0xffffffffu >> len) : prefix;
-
-	if (from && last < from->prefix)
-		return false; /* everything here comes before */
-	/* a whole stride of 0 bits belongs to the node above, but for the root */
-	if ((l || !depth) && n->exact[h] && after(prefix, len, from)) {
-		*out = (struct place){prefix, len};
-		*val = n->exact[h];
+	unsigned most = n->depth == 30 ? 2 : FIB4_STRIDE;
+	unsigned least = slot ? FIB4_STRIDE - (unsigned)__builtin_ctz(slot) : 1;
+	for (unsigned r = MAX(least, 1u); r <= most; r++) {
+		unsigned code = 1u << r | slot >> (FIB4_STRIDE - r);
+		unsigned len = n->depth + r;
+		if (!fib4_has(n, code) || (at == w->prefix && len <= w->len))
+			continue;
+		*w = (struct walk){at, len, n->val[fib4_own_rank(n, code)]};
 		return true;
 	}
-	if (l < STRIDE)
-		return walk_node(n, base, depth, 2 * h, from, out, val) ||
-		       walk_node(n, base, depth, 2 * h + 1, from, out, val);
-	const struct node *c = n->child[bits];
-	return c && walk_node(c, prefix, depth + 1, 1, from, out, val);
+	return false;
+}
+
+/* base: the address bits in front of n. */
+static bool walk_node(const struct fib4_wnode *n, uint32_t base, struct walk *w)
+{
+	unsigned shift = 30 - n->depth;
+	unsigned slot = w->prefix > base ? fib4_slot(w->prefix, n->depth) : 0;
+
+	for (; slot < FIB4_SLOTS; slot++) {
+		uint32_t at = base | (uint32_t)((uint64_t)slot << shift >> 4);
+		if (at >= w->prefix && (n->depth != 30 || !(slot & 15)) && walk_own(n, at, slot, w))
+			return true;
+		const struct fib4_wnode *kid = fib4_kid(n, slot);
+		if (!kid)
+			continue;
+		uint32_t last = at | (uint32_t)(((1ULL << shift) - 1) >> 4);
+		if (last >= w->prefix && walk_node(kid, at, w))
+			return true;
+	}
+	return false;
 }
 
 bool fib4_walk(const struct fib4 *f, bool next, uint32_t *prefix, unsigned *len, uint32_t *val)
 {
-	struct place from = {*prefix, *len}, out;
+	struct walk w = {0};
 
-	if (!f->root || !walk_node(f->root, 0, 0, 1, next ? &from : NULL, &out, val))
+	if (!next && f->dflt) {
+		*prefix = *len = 0;
+		*val = f->dflt;
+		return true;
+	}
+	if (next) {
+		w.prefix = *prefix;
+		w.len = *len;
+	}
+	if (!walk_node(&f->top, 0, &w))
 		return false;
-	*prefix = out.prefix;
-	*len = out.len;
+	*prefix = w.prefix;
+	*len = w.len;
+	*val = w.val;
 	return true;
 }
 
 size_t fib4_size(const struct fib4 *f)
 {
-	return f->n_prefixes;
+	return f->n;
 }
 
 size_t fib4_bytes(const struct fib4 *f)
 {
-	return sizeof(*f) + f->n_nodes * sizeof(struct node);
+	return sizeof(*f) + fib4_root_bytes(f->root) + sizeof(*f->arena) + f->arena->bytes +
+	       f->todo_cap * sizeof(*f->todo);
 }

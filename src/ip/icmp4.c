@@ -145,7 +145,7 @@ static void error_send(struct worker *w, const struct pkt *v, const struct ip4_t
 
 /* Control's half. v starts at the IP header. */
 static void error_decide(struct worker *w, const struct pkt *v, uint8_t type, uint8_t code,
-			 uint32_t info)
+			 uint32_t info, bool no_route)
 {
 	struct icmphdr head = {.type = type, .code = code, .un.gateway = info};
 	struct net *net = v->dev->net;
@@ -157,6 +157,8 @@ static void error_decide(struct worker *w, const struct pkt *v, uint8_t type, ui
 
 	if (pkt_copy_out(v, 0, hdr, sizeof(*ip)) != sizeof(*ip) || ip->ihl < 5 ||
 	    pkt_copy_out(v, 0, hdr, ip->ihl * 4u) != ip->ihl * 4u)
+		return;
+	if (no_route && !icmp4_allow_route_error(w, net, ip->saddr))
 		return;
 	if (!error_deserved(v, ip, type))
 		return;
@@ -197,18 +199,20 @@ static void error_decide(struct worker *w, const struct pkt *v, uint8_t type, ui
 
 static void error_posted(struct worker *w, struct pkt *p)
 {
-	error_decide(w, p, (uint8_t)p->cb[0], (uint8_t)(p->cb[0] >> 8), (uint32_t)p->cb[1]);
+	error_decide(w, p, (uint8_t)p->cb[0], (uint8_t)(p->cb[0] >> 8), (uint32_t)p->cb[1],
+		     p->cb[0] >> 16);
 	pkt_free(&w->cache, p);
 }
 
-void icmp4_error(struct worker *w, const struct pkt *p, uint8_t type, uint8_t code, uint32_t info)
+static void error_out(struct worker *w, const struct pkt *p, uint8_t type, uint8_t code,
+		      uint32_t info, bool no_route)
 {
 	struct pkt v = at_l3(p);
 
 	if (v.l3 == 0 || v.total < sizeof(struct ip4_hdr) || !v.dev)
 		return;
 	if (!w->id) {
-		error_decide(w, &v, type, code, info);
+		error_decide(w, &v, type, code, info, no_route);
 		return;
 	}
 	uint8_t quoted[ICMP_QUOTE_MAX];
@@ -224,9 +228,19 @@ void icmp4_error(struct worker *w, const struct pkt *p, uint8_t type, uint8_t co
 	c->dev = v.dev;
 	c->type = v.type;
 	c->l3 = c->off;
-	c->cb[0] = (uint64_t)code << 8 | type;
+	c->cb[0] = (uint64_t)no_route << 16 | (uint64_t)code << 8 | type;
 	c->cb[1] = info;
 	worker_post(w->weft->worker[0], c, error_posted);
+}
+
+void icmp4_error(struct worker *w, const struct pkt *p, uint8_t type, uint8_t code, uint32_t info)
+{
+	error_out(w, p, type, code, info, false);
+}
+
+void icmp4_route_error(struct worker *w, const struct pkt *p, uint8_t code)
+{
+	error_out(w, p, ICMP_DEST_UNREACH, code, 0, true);
 }
 
 /* ---- answers ---- */

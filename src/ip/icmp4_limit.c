@@ -10,6 +10,9 @@
 #include "ip/ip4_path.h"
 
 #define BURST_FACTOR	 6
+/* A packet without a route draws on its sender's bucket too: net/ipv4/route/error_cost and _burst */
+#define ROUTE_ERROR_COST  NSEC_PER_SEC
+#define ROUTE_ERROR_BURST (5 * NSEC_PER_SEC)
 #define REDIRECT_NUMBER	 9
 #define REDIRECT_LOAD	 (20 * NSEC_PER_MSEC)
 #define REDIRECT_SILENCE (REDIRECT_LOAD << (REDIRECT_NUMBER + 1))
@@ -94,6 +97,18 @@ bool icmp4_allow_peer(struct worker *w, struct net *net, const struct netdev *ou
 		return false;
 	}
 	p->token -= cost;
+	return true;
+}
+
+bool icmp4_allow_route_error(struct worker *w, struct net *net, uint32_t saddr)
+{
+	struct icmp4_peer *p = peer_get(w, net, saddr);
+
+	p->token = MIN(p->token + (w->now - p->last), ROUTE_ERROR_BURST);
+	p->last = w->now;
+	if (p->token < ROUTE_ERROR_COST)
+		return false;
+	p->token -= ROUTE_ERROR_COST;
 	return true;
 }
 

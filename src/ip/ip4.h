@@ -69,10 +69,20 @@ struct ip4_mibs {
 	uint64_t icmp_in[256], icmp_out[256]; /* IcmpMsg: by ICMP type */
 } __attribute__((aligned(CACHE_LINE)));
 
+#define IP4_ADDR_FILTER 1024
+
+static inline unsigned ip4_addr_slot(uint32_t addr)
+{
+	return (addr * 0x9e3779b1u) >> 22;
+}
+
 struct ip4_net {
 	struct net *net;
 	struct ip4_conf conf_all, conf_default;
 	struct cds_lfht *addr_hash;
+	/* How many local addresses fall into each slot (255: many, for good): 0 saves the input
+	 * path the look-up of a source. */
+	uint8_t addr_filter[IP4_ADDR_FILTER];
 	struct route4_tables *routes;
 	struct ip4_mibs *mib;	 /* [worker] */
 	struct ip4_frags *frags; /* [worker] */

@@ -94,11 +94,20 @@ static int place(struct in_dev *in, struct in_ifaddr *ifa, struct cds_list_head 
 	return 0;
 }
 
+static void filter_count(struct ip4_net *n, uint32_t local, int by)
+{
+	uint8_t *slot = &n->addr_filter[ip4_addr_slot(local)];
+
+	if (*slot != UINT8_MAX)
+		WRITE_ONCE(*slot, (uint8_t)(*slot + by));
+}
+
 static void ifa_link(struct in_dev *in, struct in_ifaddr *ifa, struct cds_list_head *after)
 {
 	cds_list_add_rcu(&ifa->link, after);
 	cds_lfht_node_init(&ifa->node);
 	cds_lfht_add(in->dev->net->ip4->addr_hash, hash_u64(ifa->local), &ifa->node);
+	filter_count(in->dev->net->ip4, ifa->local, 1);
 	in->n_addrs++;
 }
 
@@ -222,6 +231,7 @@ static void addr_remove(struct in_ifaddr *ifa)
 
 	cds_list_del_rcu(&ifa->link);
 	cds_lfht_del(net->ip4->addr_hash, &ifa->node);
+	filter_count(net->ip4, ifa->local, -1);
 	in->n_addrs--;
 	net_event(net, EVENT_ADDR_DEL, in->dev, ifa, 0);
 	ip4_ifroute_del(ifa, NULL);

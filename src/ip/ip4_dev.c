@@ -4,7 +4,9 @@
  * A device has an in_dev from its registration to its end, save while its MTU is too small for IPv4
  * (below 68, RFC 791). Order matters: addresses come before the routes over them and go after them.
  */
-#include "ip/ip4_core.h"
+#include <linux/netconf.h>
+
+#include "ip/ip4_sysctl.h"
 
 #define MIN_MTU 68
 
@@ -102,6 +104,7 @@ struct in_dev *in_dev_new(struct netdev *dev)
 		return NULL;
 	}
 	rcu_assign_pointer(dev->in_dev, in);
+	ip4_netconf_notify(dev->net, dev, NETCONF_DEV, NETCONFA_ALL);
 	if (netdev_running(dev))
 		igmp_dev_up(in);
 	return in;

@@ -181,6 +181,50 @@ static void test_settings(void **state)
 	bed_free(b);
 }
 
+/* What listeners hear of an address, in the order in which Linux tells it. */
+static void note(void *arg, const struct event *e)
+{
+	FILE *out = arg;
+	const struct route *r = e->obj;
+
+	if (e->type == EVENT_ADDR_NEW || e->type == EVENT_ADDR_DEL)
+		fprintf(out, "%ca ", e->type == EVENT_ADDR_NEW ? '+' : '-');
+	if (e->type == EVENT_ROUTE_NEW || e->type == EVENT_ROUTE_DEL)
+		fprintf(out, "%c%u/%u ", e->type == EVENT_ROUTE_NEW ? '+' : '-', r->type,
+			r->dst_len);
+	if (e->type == EVENT_NETCONF)
+		fprintf(out, "c%d ", (int)e->arg);
+}
+
+static void test_news(void **state)
+{
+	struct bed *b = bed_new();
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	struct event_sub sub;
+	struct netdev *dev;
+	uint32_t local = IP(10, 1, 1, 1);
+
+	event_subscribe(&b->events, &sub, note, out);
+	dev = bed_dev(b, "v0");
+	bed_up(dev);
+	add(dev, local, 24, UINT32_MAX, UINT32_MAX);
+	add(dev, IP(10, 1, 1, 2), 24, UINT32_MAX, UINT32_MAX);
+	assert_int_equal(conf(b, "conf.v0.promote_secondaries", "1\n"), 0);
+	fprintf(out, "| ");
+	assert_int_equal(ip4_addr_del(dev, &local, NULL, 0, NULL), 0);
+	fprintf(out, "| ");
+	netdev_unregister(dev);
+	event_unsubscribe(&sub);
+	fclose(out);
+	assert_string_equal(text, "c-1 +a +2/32 +1/24 +3/32 +a +2/32 "
+				  "| -2/32 -a -1/24 -3/32 -2/32 +a +2/32 +1/24 +3/32 "
+				  "| -a -2/32 ");
+	free(text);
+	bed_free(b);
+}
+
 static void test_neigh_settings(void **state)
 {
 	struct bed *b = bed_new();
@@ -347,9 +391,10 @@ static void test_igmp_v2(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lifetimes), cmocka_unit_test(test_bad_addrs),
-		cmocka_unit_test(test_settings),  cmocka_unit_test(test_neigh_settings),
-		cmocka_unit_test(test_igmp_v3),	  cmocka_unit_test(test_igmp_v2),
+		cmocka_unit_test(test_lifetimes),      cmocka_unit_test(test_bad_addrs),
+		cmocka_unit_test(test_settings),       cmocka_unit_test(test_news),
+		cmocka_unit_test(test_neigh_settings), cmocka_unit_test(test_igmp_v3),
+		cmocka_unit_test(test_igmp_v2),
 	};
 	int ret;
 

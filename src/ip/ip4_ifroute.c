@@ -127,27 +127,39 @@ static bool wanted_by_other(const struct in_ifaddr *ifa, const struct in_ifaddr 
 	return false;
 }
 
+/* Takes a route away unless another address wants it. */
+static bool unwant(const struct in_ifaddr *ifa, const struct in_ifaddr *leaving,
+		   const struct wanted *w)
+{
+	struct in_dev *in = ifa->in_dev;
+	struct route_config cfg = config_of(in, w);
+
+	if (!in->dead && wanted_by_other(ifa, leaving, w))
+		return false;
+	cfg.priority = 0; /* any */
+	route4_del(in->dev->net, &cfg, NULL);
+	return true;
+}
+
 void ip4_ifroute_del(struct in_ifaddr *ifa, struct in_ifaddr *iprim)
 {
 	struct in_dev *in = ifa->in_dev;
 	struct net *net = in->dev->net;
 	const struct in_ifaddr *prim = iprim ? iprim : primary_of(ifa);
 	struct wanted w[WANTED_MAX];
-	bool local_gone = false;
+	bool local_gone;
 
 	if (!prim)
 		return;
 	unsigned n = wanted_of(ifa, prim, w);
-	/* The address last, as what it carries goes with it. */
-	while (n--) {
-		struct route_config cfg = config_of(in, &w[n]);
-		if (!in->dead && wanted_by_other(ifa, iprim, &w[n]))
-			continue;
-		cfg.priority = 0; /* any */
-		route4_del(net, &cfg, NULL);
-		if (!n)
-			local_gone = true;
-	}
+	/* The subnet first, the address last: what it carries goes with it. */
+	for (unsigned i = 1; i < n; i++)
+		if (w[i].len < 32 || w[i].type == RTN_UNICAST)
+			unwant(ifa, iprim, &w[i]);
+	for (unsigned i = 1; i < n; i++)
+		if (w[i].len == 32 && w[i].type != RTN_UNICAST)
+			unwant(ifa, iprim, &w[i]);
+	local_gone = unwant(ifa, iprim, &w[0]);
 	if (local_gone && !iprim && ip4_addr_type(net, ifa->local) != RTN_LOCAL)
 		route4_sync_down_addr(net, ifa->local);
 }

@@ -120,14 +120,14 @@ static void input_error(struct worker *w, const struct ip4_rx *rx, struct pkt *p
 	}
 	switch (err) {
 	case -EHOSTUNREACH:
-		icmp4_error(w, p, ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0);
+		icmp4_route_error(w, p, ICMP_HOST_UNREACH);
 		break;
 	case -ENETUNREACH:
 		rx->mib[MIB_IpExt_InNoRoutes]++;
-		icmp4_error(w, p, ICMP_DEST_UNREACH, ICMP_NET_UNREACH, 0);
+		icmp4_route_error(w, p, ICMP_NET_UNREACH);
 		break;
 	case -EACCES:
-		icmp4_error(w, p, ICMP_DEST_UNREACH, ICMP_PKT_FILTERED, 0);
+		icmp4_route_error(w, p, ICMP_PKT_FILTERED);
 		break;
 	}
 	pkt_drop(w, p, why);
@@ -166,13 +166,30 @@ static void input_martian(struct worker *w, struct pkt *p, int err)
 	pkt_drop(w, p, err == -EXDEV ? DROP_IP_RPFILTER : DROP_IP_INVALID_SOURCE);
 }
 
+static int own_match(struct cds_lfht_node *node, const void *key)
+{
+	return container_of(node, struct in_ifaddr, node)->local == *(const uint32_t *)key;
+}
+
+/* Is this exactly one of our addresses? */
+static inline bool own_address(const struct ip4_rx *rx, uint32_t addr)
+{
+	const struct ip4_net *n = rx->net->ip4;
+	struct cds_lfht_iter it;
+
+	if (likely(!READ_ONCE(((struct ip4_net *)n)->addr_filter[ip4_addr_slot(addr)])))
+		return false;
+	cds_lfht_lookup(n->addr_hash, hash_u64(addr), own_match, &addr, &it);
+	return cds_lfht_iter_get_node(&it);
+}
+
 /* May p have come from its source over this device, on its way to fi (NULL: to us)? <0: no; 1: its
  * source is a neighbour on the device's link. */
 static inline int check_source(const struct ip4_rx *rx, const struct ip4_hdr *ip,
 			       const struct netdev *out)
 {
 	if (likely(!rx->rp_filter && (out != rx->dev || !rx->tx_redirects))) {
-		if (rx->accept_local || likely(!ip4_addr_dev(rx->net, ip->saddr)))
+		if (rx->accept_local || likely(!own_address(rx, ip->saddr)))
 			return 0;
 		return -EINVAL;
 	}
@@ -415,6 +432,8 @@ static void ip4_input_one(struct worker *w, const struct ip4_rx *rx, struct pkt 
 		} else {
 			deliver_one(w, rx, p);
 		}
+	} else if (fi && type == RTN_BROADCAST && rx->bc_forwarding && fi->nh.dev != rx->dev) {
+		input_unicast(w, rx, p, fi, o); /* directed broadcast (RFC 1812 5.3.5.2) */
 	} else if (fi && type == RTN_BROADCAST) {
 		input_broadcast(w, rx, p);
 	} else if (fi && type == RTN_UNICAST) {

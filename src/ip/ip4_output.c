@@ -244,16 +244,54 @@ static uint32_t tx_options(const struct ip4_tx *tx, uint8_t *to)
 	return daddr;
 }
 
+/* Puts the header in front of p, which has room for it. */
+static void tx_header(struct worker *w, const struct ip4_tx *tx, const struct route_result *res,
+		      struct pkt *p, uint32_t daddr, const uint8_t *opts)
+{
+	unsigned hlen = sizeof(struct ip4_hdr) + tx->opt_len;
+	struct ip4_hdr *ip;
+
+	p->l4 = p->off;
+	ip = (struct ip4_hdr *)pkt_push(p, hlen);
+	p->l3 = p->off;
+	p->protocol = __builtin_bswap16(ETH_P_IP);
+	p->flags |= PKT_LOCAL;
+	p->mark = tx->mark;
+	p->prio = tx->prio;
+	*ip = (struct ip4_hdr){
+		.version = 4,
+		.ihl = (uint8_t)(hlen / 4),
+		.tos = tx->tos,
+		.tot_len = __builtin_bswap16((uint16_t)p->total),
+		.ttl = tx_ttl(tx, res),
+		.protocol = tx->proto,
+		.saddr = tx->saddr ? tx->saddr : res->saddr,
+		.daddr = daddr,
+		.frag_off = tx->df ? __builtin_bswap16(IP4_DF) : 0,
+	};
+	if (!tx->df)
+		ip->id = __builtin_bswap16(
+			ip4_new_id(w, ip4_core(tx->net)->path, ip->saddr, daddr, tx->proto));
+	if (tx->opt_len) {
+		struct ip4_opt o;
+
+		/* Who sends a record of its route is the first on it. */
+		memcpy(ip + 1, opts, tx->opt_len);
+		ip4_options_parse(w, tx->net, (uint8_t *)ip, &o, ip->saddr, false);
+		ip->check = 0;
+	}
+	ip->check = csum_ip4(ip, ip->ihl);
+}
+
 int ip4_send(struct worker *w, const struct ip4_tx *tx, struct pkt *p)
 {
 	enum stage prev = stage_enter(w, STAGE_IP4_OUTPUT, 1);
-	struct net *net = tx->net;
-	uint64_t *mib = ip4_mib(net, w);
 	unsigned hlen = sizeof(struct ip4_hdr) + tx->opt_len;
-	uint8_t opts[40];
+	uint64_t *mib = ip4_mib(tx->net, w);
 	uint32_t daddr = tx->daddr;
-	struct route_result own;
 	const struct route_result *res;
+	struct route_result own;
+	uint8_t opts[40];
 	int err = -EINVAL;
 
 	if (tx->opt_len > sizeof(opts) || (tx->opt_len & 3))
@@ -274,44 +312,13 @@ int ip4_send(struct worker *w, const struct ip4_tx *tx, struct pkt *p)
 	err = -ENOBUFS;
 	if (!pkt_writable(&w->cache, p, hlen + 32))
 		goto drop;
-
-	p->l4 = p->off;
-	struct ip4_hdr *ip = (struct ip4_hdr *)pkt_push(p, hlen);
-
-	p->l3 = p->off;
-	p->protocol = __builtin_bswap16(ETH_P_IP);
-	p->flags |= PKT_LOCAL;
-	p->mark = tx->mark;
-	p->prio = tx->prio;
-	*ip = (struct ip4_hdr){
-		.version = 4,
-		.ihl = hlen / 4,
-		.tos = tx->tos,
-		.tot_len = __builtin_bswap16((uint16_t)p->total),
-		.ttl = tx_ttl(tx, res),
-		.protocol = tx->proto,
-		.saddr = tx->saddr ? tx->saddr : res->saddr,
-		.daddr = daddr,
-		.frag_off = tx->df ? __builtin_bswap16(IP4_DF) : 0,
-	};
-	if (!tx->df)
-		ip->id = __builtin_bswap16(
-			ip4_new_id(w, ip4_core(net)->path, ip->saddr, daddr, tx->proto));
-	if (tx->opt_len) {
-		struct ip4_opt o;
-
-		/* Who sends a record of its route is the first on it. */
-		memcpy(ip + 1, opts, tx->opt_len);
-		ip4_options_parse(w, net, (uint8_t *)ip, &o, ip->saddr, false);
-		ip->check = 0;
-	}
-	ip->check = csum_ip4(ip, ip->ihl);
+	tx_header(w, tx, res, p, daddr, opts);
 	mib[MIB_Ip_OutRequests]++;
-	err = ip4_output(w, net, res, p, tx->multicast_loop);
+	err = ip4_output(w, tx->net, res, p, tx->multicast_loop);
 	stage_leave(w, prev);
 	return err;
 drop:
-	output_drop(w, net, p, err == -EMSGSIZE ? DROP_PKT_TOO_BIG : DROP_NOMEM);
+	output_drop(w, tx->net, p, err == -EMSGSIZE ? DROP_PKT_TOO_BIG : DROP_NOMEM);
 	stage_leave(w, prev);
 	return err;
 }
@@ -348,6 +355,19 @@ int ip4_send_raw(struct worker *w, const struct ip4_tx *tx, struct pkt *p)
 	err = -EMSGSIZE;
 	if (p->total > (res->mtu ? res->mtu : res->dev->mtu) && !p->gso)
 		goto drop;
+	err = -ENOBUFS;
+	if (!pkt_writable(&w->cache, p, 32))
+		goto drop;
+	/* What raw(7) says is always filled in, or when zero. */
+	ip = pkt_l3(p);
+	put_be16(&ip->tot_len, (uint16_t)p->total);
+	if (!ip->saddr)
+		ip->saddr = res->saddr;
+	if (!ip->id)
+		ip->id = __builtin_bswap16(
+			ip4_new_id(w, ip4_core(net)->path, ip->saddr, ip->daddr, ip->protocol));
+	ip->check = 0;
+	ip->check = csum_ip4(ip, ip->ihl);
 	mib[MIB_Ip_OutRequests]++;
 	err = ip4_output(w, net, res, p, tx->multicast_loop);
 	stage_leave(w, prev);

@@ -151,10 +151,15 @@ void ip4_output_fi(struct worker *w, struct fib_info *fi, struct pkt *p, uint32_
 
 /* ---- icmp4.c ---- */
 
+/* As icmp4_error(ICMP_DEST_UNREACH, code), for what has no route. Borrows. */
+void icmp4_route_error(struct worker *w, const struct pkt *p, uint8_t code);
 void icmp4_input(struct worker *w, struct netdev *dev, struct pkt *p);
 /* icmp4_limit.c: control. May another message of this kind go out at all, to daddr over `out`, or
  * as a redirect to daddr? They count what they refuse. */
 bool icmp4_allow_global(struct worker *w, struct net *net, uint8_t type, uint8_t code);
 bool icmp4_allow_peer(struct worker *w, struct net *net, const struct netdev *out, uint32_t daddr,
 		      uint8_t type, uint8_t code);
+/* A packet had no route: the kernel asks a bucket of its own before that of the ICMP it then sends,
+ * and both live on the same tokens: a host that keeps on hears four times, then nothing. */
+bool icmp4_allow_route_error(struct worker *w, struct net *net, uint32_t saddr);
 bool icmp4_allow_redirect(struct worker *w, struct net *net, uint32_t daddr);

@@ -17,6 +17,7 @@
 
 struct pmtu_entry {
 	uint32_t daddr, mtu; /* daddr 0: free */
+	uint32_t fib_id;     /* of the route it was learnt on: void on another */
 	uint64_t expires;
 };
 
@@ -26,7 +27,7 @@ struct pmtu_bucket {
 };
 
 struct pmtu_cache {
-	uint32_t n; /* entries ever made: 0 saves the look-up */
+	uint32_t n; /* 0: empty, which saves the look-up */
 	struct hash_key key;
 	struct pmtu_bucket b[PMTU_BUCKETS];
 };
@@ -49,14 +50,14 @@ static struct pmtu_bucket *bucket_of(struct pmtu_cache *c, uint32_t daddr)
 	return &c->b[siphash(&daddr, sizeof(daddr), &c->key) % PMTU_BUCKETS];
 }
 
-static void entry_write(struct pmtu_bucket *b, struct pmtu_entry *e, uint32_t daddr, uint32_t mtu,
-			uint64_t expires)
+static void entry_write(struct pmtu_bucket *b, struct pmtu_entry *e, const struct pmtu_entry *val)
 {
 	__atomic_store_n(&b->seq, b->seq + 1, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_RELEASE);
-	WRITE_ONCE(e->daddr, daddr);
-	WRITE_ONCE(e->mtu, mtu);
-	WRITE_ONCE(e->expires, expires);
+	WRITE_ONCE(e->daddr, val->daddr);
+	WRITE_ONCE(e->mtu, val->mtu);
+	WRITE_ONCE(e->fib_id, val->fib_id);
+	WRITE_ONCE(e->expires, val->expires);
 	__atomic_store_n(&b->seq, b->seq + 1, __ATOMIC_RELEASE);
 }
 
@@ -75,28 +76,51 @@ static struct pmtu_entry *entry_for(struct pmtu_bucket *b, uint32_t daddr, uint6
 	return best;
 }
 
-void route4_update_pmtu(struct net *net, uint32_t daddr, uint32_t mtu, uint64_t now)
+static struct pmtu_cache *cache_get(struct net *net)
 {
 	struct route4_tables *ts = net->ip4->routes;
 	struct pmtu_cache *c = ts->pmtu;
-	uint32_t known = route4_pmtu(net, daddr, now);
 
-	if (!daddr || (known && known <= mtu))
-		return;
-	mtu = MAX(mtu, (uint32_t)net->ip4->min_pmtu);
-	if (!c) {
-		c = calloc(1, sizeof(*c));
-		if (!c)
-			return;
-		c->key = net->weft->key;
-		rcu_assign_pointer(ts->pmtu, c);
-	}
-	struct pmtu_bucket *b = bucket_of(c, daddr);
-	entry_write(b, entry_for(b, daddr, now), daddr, mtu, now + net->ip4->mtu_expires);
-	WRITE_ONCE(c->n, c->n + 1);
+	if (c)
+		return c;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	c->key = net->weft->key;
+	rcu_assign_pointer(ts->pmtu, c);
+	return c;
 }
 
-uint32_t route4_pmtu(struct net *net, uint32_t daddr, uint64_t now)
+static const struct fib_info *route_to(struct net *net, uint32_t daddr)
+{
+	uint32_t host = ntohl(daddr), val;
+
+	route4_lookup_bulk(net, &host, &val, 1);
+	return val ? fib_info_by_id(ip4_core(net), val) : NULL;
+}
+
+void route4_update_pmtu(struct net *net, uint32_t daddr, uint32_t mtu, uint64_t now)
+{
+	const struct fib_info *fi = daddr ? route_to(net, daddr) : NULL;
+	uint32_t was = fi ? route4_mtu(net, fi, daddr, now) : 0;
+	struct pmtu_cache *c;
+
+	/* News only make a path narrower, and not narrower than is believable. */
+	if (!fi || was < mtu || (fi->metrics[RTAX_LOCK] & (1u << RTAX_MTU)))
+		return;
+	if (mtu < (uint32_t)net->ip4->min_pmtu)
+		mtu = MIN(was, (uint32_t)net->ip4->min_pmtu);
+	c = cache_get(net);
+	if (!c)
+		return;
+	struct pmtu_bucket *b = bucket_of(c, daddr);
+	struct pmtu_entry val = {daddr, mtu, fi->id, now + net->ip4->mtu_expires};
+	entry_write(b, entry_for(b, daddr, now), &val);
+	WRITE_ONCE(c->n, 1);
+}
+
+/* fib_id 0: whatever route it was learnt on. */
+static uint32_t pmtu_find(struct net *net, uint32_t daddr, uint32_t fib_id, uint64_t now)
 {
 	struct pmtu_cache *c = rcu_dereference(net->ip4->routes->pmtu);
 
@@ -106,13 +130,19 @@ uint32_t route4_pmtu(struct net *net, uint32_t daddr, uint64_t now)
 	uint32_t seq = __atomic_load_n(&b->seq, __ATOMIC_ACQUIRE), mtu = 0;
 	for (unsigned i = 0; i < PMTU_DEPTH; i++) {
 		struct pmtu_entry *e = &b->e[i];
-		if (READ_ONCE(e->daddr) == daddr && READ_ONCE(e->expires) > now)
+		if (READ_ONCE(e->daddr) == daddr && READ_ONCE(e->expires) > now &&
+		    (!fib_id || READ_ONCE(e->fib_id) == fib_id))
 			mtu = READ_ONCE(e->mtu);
 	}
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	if ((seq & 1) || __atomic_load_n(&b->seq, __ATOMIC_RELAXED) != seq)
 		return 0;
 	return mtu;
+}
+
+uint32_t route4_pmtu(struct net *net, uint32_t daddr, uint64_t now)
+{
+	return pmtu_find(net, daddr, 0, now);
 }
 
 void pmtu_flush(struct net *net)
@@ -123,7 +153,7 @@ void pmtu_flush(struct net *net)
 		return;
 	for (unsigned i = 0; i < PMTU_BUCKETS; i++)
 		for (unsigned k = 0; k < PMTU_DEPTH; k++)
-			entry_write(&c->b[i], &c->b[i].e[k], 0, 0, 0);
+			entry_write(&c->b[i], &c->b[i].e[k], &(struct pmtu_entry){0});
 	WRITE_ONCE(c->n, 0);
 }
 
@@ -137,7 +167,7 @@ uint32_t route4_mtu(struct net *net, const struct fib_info *fi, uint32_t daddr, 
 	/* A locked MTU is the user's last word. */
 	if (fi->metrics[RTAX_MTU] && (fi->metrics[RTAX_LOCK] & (1u << RTAX_MTU)))
 		return MIN(fi->metrics[RTAX_MTU], IP_MAX_MTU);
-	path = route4_pmtu(net, daddr, now);
+	path = pmtu_find(net, daddr, fi->id, now);
 	if (path)
 		return MIN(path, mtu);
 	if (fi->metrics[RTAX_MTU])

@@ -503,6 +503,13 @@ static void test_pmtu(void **state)
 	assert_int_equal(route4_pmtu(b->net, far, now + 601 * NSEC_PER_SEC), 0);
 	assert_int_equal(bed_sysctl(b, "net.ipv4.route.flush", "1\n"), 0);
 	assert_int_equal(mtu_to(b, far), 1500);
+	/* Another route is another path. */
+	route4_update_pmtu(b->net, far, 1400, now);
+	assert_int_equal(mtu_to(b, far), 1400);
+	cfg.gateway = IP(10, 1, 1, 3);
+	cfg.nl_flags = NLM_F_REPLACE;
+	assert_int_equal(route4_add(b->net, &cfg, NULL), 0);
+	assert_int_equal(mtu_to(b, far), 1500);
 	/* Outsiders can make it forget, not grow. */
 	for (uint32_t i = 1; i <= 100000; i++)
 		route4_update_pmtu(b->net, htonl(i), 1300, now);

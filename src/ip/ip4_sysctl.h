@@ -9,5 +9,9 @@
 
 extern const struct sysctl_row ip4_sysctl_conf[], ip4_sysctl_neigh[];
 
-/* Tells listeners of RTM_NEWNETCONF; dev NULL: "all" or "default". attr: NETCONFA_*. */
-void ip4_netconf_notify(struct net *net, struct netdev *dev, bool is_default, int attr);
+/* Tells listeners of RTM_NEWNETCONF (EVENT_NETCONF). attr: NETCONFA_*, or NETCONFA_ALL for a device
+ * that got or lost its settings. which is the event's arg2. */
+#define NETCONF_ALL	0 /* dev NULL: settings of "all" */
+#define NETCONF_DEFAULT 1 /* dev NULL: those of "default" */
+#define NETCONF_DEV	0 /* dev's */
+void ip4_netconf_notify(struct net *net, struct netdev *dev, unsigned which, int attr);

@@ -16,14 +16,14 @@ static struct ip4_conf *conf_of(struct net *net, struct netdev *dev, const char 
 	return !strcmp(which, "all") ? &net->ip4->conf_all : &net->ip4->conf_default;
 }
 
-void ip4_netconf_notify(struct net *net, struct netdev *dev, bool is_default, int attr)
+void ip4_netconf_notify(struct net *net, struct netdev *dev, unsigned which, int attr)
 {
 	struct event e = {
 		.type = EVENT_NETCONF,
 		.net = net,
 		.dev = dev,
 		.arg = (uint64_t)attr,
-		.arg2 = is_default,
+		.arg2 = which,
 	};
 
 	event_emit(ip4_core(net)->events, &e);
@@ -79,14 +79,14 @@ static void forward_all(struct net *net, int on)
 	WRITE_ONCE(n->ip_forward, on);
 	bool changed = n->conf_default.v[IPV4_DEVCONF_FORWARDING - 1] != on;
 	WRITE_ONCE(n->conf_default.v[IPV4_DEVCONF_FORWARDING - 1], on);
+	ip4_netconf_notify(net, NULL, NETCONF_ALL, NETCONFA_FORWARDING);
 	if (changed)
-		ip4_netconf_notify(net, NULL, true, NETCONFA_FORWARDING);
-	ip4_netconf_notify(net, NULL, false, NETCONFA_FORWARDING);
+		ip4_netconf_notify(net, NULL, NETCONF_DEFAULT, NETCONFA_FORWARDING);
 	cds_list_for_each_entry (dev, &net->devs, net_link) {
 		if (!dev->in_dev)
 			continue;
 		WRITE_ONCE(dev->in_dev->conf.v[IPV4_DEVCONF_FORWARDING - 1], on);
-		ip4_netconf_notify(net, dev, false, NETCONFA_FORWARDING);
+		ip4_netconf_notify(net, dev, NETCONF_DEV, NETCONFA_FORWARDING);
 	}
 }
 
@@ -108,7 +108,7 @@ static void conf_changed(struct net *net, struct netdev *dev, const char *which,
 	if (is_default && devconf != IPV4_DEVCONF_FORWARDING)
 		copy_default(net, devconf, (int)now);
 	if (attr)
-		ip4_netconf_notify(net, dev, is_default, attr);
+		ip4_netconf_notify(net, dev, is_default ? NETCONF_DEFAULT : 0, attr);
 }
 
 #define CONF(NAME, file, mode)                                                                     \

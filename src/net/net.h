@@ -2,8 +2,7 @@
  * net: a network namespace: its devices, its settings, and a slot for each protocol's own part.
  *
  * Reference counted: files, processes, sockets and devices in transit hold it; with the last
- * reference gone it is emptied (devices deleted or, those with hardware behind, moved to the first
- * namespace) and freed. Made and changed by control; workers read it under RCU.
+ * reference gone its devices are deleted and it is freed. Made and changed by control; workers read it under RCU.
  *
  * Protocols hang their part on net->ip4, net->sock, ... in their net_init and take it off in
  * net_fini; weft.c calls these in written order, and in mirror order at the end.
@@ -21,8 +20,9 @@ struct nl_net;
 struct sysctl_net;
 
 struct nsid {
-	struct cds_list_head link;
-	struct net *peer;
+	struct cds_list_head link;	/* in the giver's nsids, by id */
+	struct cds_list_head peer_link; /* in peer->named_by */
+	struct net *net, *peer;
 	int id;
 };
 
@@ -42,14 +42,16 @@ struct net {
 	struct cds_list_head taps; /* of all devices; RCU */
 	unsigned n_taps;
 
-	struct cds_list_head nsids; /* ids this namespace gave to others */
-	struct cds_list_head link;  /* in net_set.nets */
+	struct cds_list_head nsids;    /* ids this namespace gave to others */
+	struct cds_list_head named_by; /* ids others gave to this one */
+	struct cds_list_head link;     /* in net_set.nets */
+	struct cds_lfht_node ino_node;
 
 	struct ip4_net *ip4;
 	struct sock_net *sock;
 	struct nl_net *nl;
 	struct sysctl_net *sysctl;
-	struct rcu_head rcu;
+	struct dev_reap reap;
 };
 
 struct net_module {
@@ -62,6 +64,7 @@ struct net_set {
 	struct weft *weft;
 	struct dev_core *core;
 	struct cds_list_head nets;
+	struct cds_lfht *by_ino;
 	unsigned n;
 	uint64_t last_ino;
 	const struct net_module *modules; /* name NULL ends the table */
@@ -81,7 +84,7 @@ struct net *net_by_ino(struct net_set *s, uint64_t ino); /* borrows; NULL */
 
 /* Ids (RTM_NEWNSID): the id of `peer` as seen in `net`, NETNSA_NSID_NOT_ASSIGNED if it has none. */
 int net_id_of(struct net *net, struct net *peer);
-/* Gives one (id -1: next free): 0.., -EEXIST (peer has one), -ENOSPC (id taken). */
+/* Gives one (id -1: first free): 0.., -EEXIST (peer has one), -ENOSPC (id taken), -ENOMEM. */
 int net_id_alloc(struct net *net, struct net *peer, int id);
 struct net *net_by_id(struct net *net, int id); /* borrows */
 

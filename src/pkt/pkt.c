@@ -25,13 +25,29 @@ static void copy_meta(struct pkt *q, const struct pkt *p)
 	q->cb[1] = p->cb[1];
 }
 
-/* Offsets of p, moved by d bytes; 0 stays "not known". */
-static void copy_offsets(struct pkt *q, const struct pkt *p, int d)
+/* Bytes in front of the data that a move or a copy keeps: a link header with tags, and an IPv4
+ * header with options. */
+#define FRONT_MAX 96u
+
+static unsigned front_of(const struct pkt *p, unsigned room)
 {
-	q->l2 = p->l2 ? (uint16_t)(p->l2 + d) : 0;
-	q->l3 = p->l3 ? (uint16_t)(p->l3 + d) : 0;
-	q->l4 = p->l4 ? (uint16_t)(p->l4 + d) : 0;
-	q->csum_start = p->csum_start ? (uint16_t)(p->csum_start + d) : 0;
+	unsigned front = MIN(room, FRONT_MAX);
+
+	return MIN((unsigned)p->off, front);
+}
+
+static uint16_t moved(uint16_t at, int d, unsigned first)
+{
+	return at && at >= first ? (uint16_t)(at + d) : 0;
+}
+
+/* Offsets of p, moved by d bytes; 0 stays "not known", and what lay before `first` gets so. */
+static void copy_offsets(struct pkt *q, const struct pkt *p, int d, unsigned first)
+{
+	q->l2 = moved(p->l2, d, first);
+	q->l3 = moved(p->l3, d, first);
+	q->l4 = moved(p->l4, d, first);
+	q->csum_start = moved(p->csum_start, d, first);
 }
 
 /* Gives p a buffer that nobody shares, or moves the data within the one it has, so that the data
@@ -39,10 +55,9 @@ static void copy_offsets(struct pkt *q, const struct pkt *p, int d)
  * pulled) is kept. */
 static bool reseat(struct pool_cache *c, struct pkt *p, unsigned room, unsigned n)
 {
-	unsigned front = MIN((unsigned)p->off, 64u), keep = front + p->len;
+	unsigned front = front_of(p, room), keep = front + p->len;
 	struct pkt old = *p, *owner = p->flags & PKT_CLONE ? p->owner : NULL;
 
-	room = MAX(room, front);
 	if (room + MAX(n, (unsigned)p->len) > PKT_BUF_SIZE)
 		return false;
 	if (pkt_private(p)) {
@@ -67,7 +82,7 @@ static bool reseat(struct pool_cache *c, struct pkt *p, unsigned room, unsigned 
 			pkt_unref(c, owner);
 	}
 	p->off = (uint16_t)room;
-	copy_offsets(p, &old, (int)room - (int)old.off);
+	copy_offsets(p, &old, (int)room - (int)old.off, old.off - front);
 	return true;
 }
 
@@ -249,7 +264,7 @@ static struct pkt *clone_segment(struct pool_cache *c, struct pkt *p)
 	q->off = p->off;
 	q->len = p->len;
 	q->total = p->total;
-	copy_offsets(q, p, 0);
+	copy_offsets(q, p, 0, 0);
 	return q;
 }
 
@@ -275,8 +290,11 @@ struct pkt *pkt_copy(struct pool_cache *c, const struct pkt *p, unsigned headroo
 	if (!q)
 		return NULL;
 	copy_meta(q, p);
+	/* headers pulled already come along as far as there is room, so that offsets stay true */
 	q->off = (uint16_t)MIN(headroom, (unsigned)PKT_BUF_SIZE);
-	copy_offsets(q, p, (int)q->off - (int)p->off);
+	unsigned front = front_of(p, q->off);
+	memcpy(pkt_data(q) - front, pkt_data(p) - front, front);
+	copy_offsets(q, p, (int)q->off - (int)p->off, p->off - front);
 	for (const struct pkt *s = p; s; s = s->seg) {
 		if (pkt_append(c, q, pkt_data(s), s->len)) {
 			pkt_free_slow(c, q);

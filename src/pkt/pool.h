@@ -45,6 +45,17 @@ void pool_cache_fini(struct pool_cache *c);
 bool pool_cache_refill(struct pool_cache *c);
 void pool_cache_flush(struct pool_cache *c);
 
+/* Zeroes the metadata. In 16-byte stores: for a memset of this size gcc takes `rep stos`, which
+ * costs as much as all the rest of an allocation. */
+static inline void pkt_clear(struct pkt *p)
+{
+	typedef uint64_t pair __attribute__((vector_size(16), may_alias));
+	pair *line = (pair *)(void *)p;
+
+	for (unsigned i = 0; i < sizeof(*p) / sizeof(pair); i++)
+		line[i] = (pair){0, 0};
+}
+
 /* An empty packet: off = PKT_HEADROOM, len = 0, metadata zero, ref 1; NULL when the pool is dry. */
 static inline struct pkt *pkt_alloc(struct pool_cache *c)
 {
@@ -52,7 +63,7 @@ static inline struct pkt *pkt_alloc(struct pool_cache *c)
 		return NULL;
 	struct pkt *p = c->p[--c->n];
 	uint8_t *buf = (uint8_t *)(p + 1);
-	memset(p, 0, sizeof(*p));
+	pkt_clear(p);
 	p->buf = buf;
 	p->off = PKT_HEADROOM;
 	p->ref = 1;

@@ -7,6 +7,7 @@
  */
 #include "run/worker.h"
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -16,6 +17,8 @@
 #define BACKLOG_BUDGET 4096
 #define INBOX_BUDGET   4096
 #define TIMER_BUDGET   4096
+#define FDS_EVERY      (100 * NSEC_PER_USEC) /* how long a busy worker leaves descriptors alone */
+#define FDS_BATCH      64
 
 uint64_t clock_mono(void)
 {
@@ -96,29 +99,50 @@ static unsigned run_inbox(struct worker *w)
 	return n;
 }
 
+static unsigned run_pollers(struct worker *w)
+{
+	struct poller **list = rcu_dereference(w->pollers);
+	unsigned n = 0;
+
+	for (struct poller **at = list; at && *at; at++) {
+		n += (*at)->poll(w, *at, POLL_BUDGET);
+		/* on control a poller's work may have changed the list: the rest comes next round
+		 */
+		if (unlikely(READ_ONCE(w->pollers) != list))
+			return n + 1;
+	}
+	return n;
+}
+
+/* What was done outside of any stage since t0 belongs to the first stage, if anything was done. */
+static void account(struct worker *w, uint64_t t0, unsigned n)
+{
+	if (!n)
+		return;
+	uint64_t t = cycles();
+	w->stages[STAGE_IDLE].calls++;
+	w->stages[STAGE_IDLE].packets += n;
+	w->stages[STAGE_IDLE].cycles += t - w->stage_t0;
+	w->stage_t0 = t;
+	w->busy_cycles += t - t0;
+}
+
 unsigned worker_step(struct worker *w, uint64_t now)
 {
+	uint64_t t0 = cycles();
 	unsigned n = 0;
 
 	w->now = now;
-	w->stage_t0 = cycles();
+	w->stage_t0 = t0;
 	n += run_inbox(w);
-	struct poller **list = rcu_dereference(w->pollers);
-	for (; list && *list; list++)
-		n += (*list)->poll(w, *list, POLL_BUDGET);
+	n += run_pollers(w);
 	if (w->backlog.n) {
 		n += w->backlog.n;
 		w->backlog_run(w, BACKLOG_BUDGET);
 	}
 	n += wheel_run(&w->wheel, now, TIMER_BUDGET);
 	w->n_steps++;
-	if (n) {
-		uint64_t t = cycles();
-		w->stages[STAGE_IDLE].calls++;
-		w->stages[STAGE_IDLE].packets += n;
-		w->stages[STAGE_IDLE].cycles += t - w->stage_t0;
-		w->stage_t0 = t;
-	}
+	account(w, t0, n);
 	return n;
 }
 
@@ -161,6 +185,15 @@ int poller_attach(struct worker *w, struct poller *p)
 	return 0;
 }
 
+/* Without memory for a shorter list: in place. A worker in it may poll one of them twice. */
+static void close_gap(struct poller **list, const struct poller *p)
+{
+	while (*list && *list != p)
+		list++;
+	for (; *list; list++)
+		WRITE_ONCE(*list, list[1]);
+}
+
 void poller_detach(struct poller *p)
 {
 	struct worker *w = p->worker;
@@ -172,12 +205,19 @@ void poller_detach(struct poller *p)
 	unsigned n = n_pollers(w), k = 0;
 	if (n > 1)
 		new = calloc(n, sizeof(*new));
+	if (n > 1 && !new) {
+		close_gap(old, p);
+		new = old;
+		goto wait;
+	}
 	for (unsigned i = 0; new &&i < n; i++)
 		if (old[i] != p)
 			new[k++] = old[i];
 	rcu_assign_pointer(w->pollers, new);
+wait:
 	synchronize_rcu();
-	free(old);
+	if (new != old)
+		rcu_free(old);
 	p->worker = NULL;
 }
 
@@ -212,6 +252,47 @@ int worker_fd_mod(struct worker *w, struct worker_fd *f, uint32_t epoll_events)
 void worker_fd_del(struct worker *w, struct worker_fd *f)
 {
 	epoll_ctl(w->epfd, EPOLL_CTL_DEL, f->fd, NULL);
+	if (w->id) {
+		/* another thread's set: it fetches and runs events between two quiescent states */
+		synchronize_rcu();
+		return;
+	}
+	/* an event of f may wait behind the one whose function calls here */
+	for (int i = 0; i < w->n_ready; i++)
+		if (w->ready[i].data.ptr == f)
+			w->ready[i].events = 0;
+}
+
+/* Runs the functions of what is ready now; returns how many. */
+static unsigned run_ready(struct worker *w)
+{
+	struct epoll_event ev[FDS_BATCH];
+	uint64_t t0 = cycles();
+	unsigned done = 0;
+	int n = epoll_wait(w->epfd, ev, FDS_BATCH, 0);
+
+	if (n <= 0)
+		return 0;
+	w->stage_t0 = t0; /* the time asleep is nobody's */
+	w->ready = ev;
+	w->n_ready = n;
+	for (int i = 0; i < n; i++) {
+		struct worker_fd *f = ev[i].data.ptr;
+		if (!ev[i].events)
+			continue;
+		if (f) {
+			f->ready(w, f, ev[i].events);
+			done++;
+		} else {
+			uint64_t count;
+			ssize_t got = read(w->wakefd, &count, sizeof(count));
+			(void)got; /* another round may have emptied it */
+		}
+	}
+	w->ready = NULL;
+	w->n_ready = 0;
+	account(w, t0, done);
+	return done;
 }
 
 void worker_wake(struct worker *w)
@@ -223,46 +304,43 @@ void worker_wake(struct worker *w)
 	}
 }
 
-static int sleep_ms(uint64_t now, uint64_t until)
+/* Waits, with RCU offline, until the epoll set has something; what it has is fetched by the caller
+ * when online again, so that worker_fd_del() can wait for it. */
+static void wait_ready(struct worker *w, uint64_t until)
 {
-	if (until == UINT64_MAX)
-		return -1;
-	if (until <= now)
-		return 0;
-	/* rounded up: to wake early is to wake twice */
-	uint64_t ms = (until - now + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC;
-	return ms > 1u << 30 ? 1 << 30 : (int)ms;
+	struct pollfd set = {.fd = w->epfd, .events = POLLIN};
+	struct timespec ts, *limit = NULL;
+
+	if (until != UINT64_MAX) {
+		uint64_t now = clock_mono();
+		if (until <= now)
+			return;
+		ts.tv_sec = (time_t)((until - now) / NSEC_PER_SEC);
+		ts.tv_nsec = (long)((until - now) % NSEC_PER_SEC);
+		limit = &ts;
+	}
+	w->n_sleeps++;
+	rcu_thread_offline();
+	ppoll(&set, 1, limit, NULL);
+	rcu_thread_online();
 }
 
 void worker_sleep(struct worker *w, uint64_t until)
 {
-	struct epoll_event ev[64];
-
-	__atomic_exchange_n(&w->sleeping, 1, __ATOMIC_SEQ_CST);
-	int ms = has_work(w) || __atomic_load_n(&w->stop, __ATOMIC_SEQ_CST)
-			 ? 0
-			 : sleep_ms(clock_mono(), until);
-	w->n_sleeps += ms != 0;
-	rcu_thread_offline();
-	int n = epoll_wait(w->epfd, ev, ARRAY_SIZE(ev), ms);
-	rcu_thread_online();
-	__atomic_store_n(&w->sleeping, 0, __ATOMIC_SEQ_CST);
-	w->now = clock_mono();
-	for (int i = 0; i < n; i++) {
-		struct worker_fd *f = ev[i].data.ptr;
-		if (f) {
-			f->ready(w, f, ev[i].events);
-		} else {
-			uint64_t count;
-			ssize_t got = read(w->wakefd, &count, sizeof(count));
-			(void)got; /* another round may have emptied it */
-		}
+	if (w->epfd >= 0) {
+		__atomic_exchange_n(&w->sleeping, 1, __ATOMIC_SEQ_CST);
+		if (!has_work(w) && !__atomic_load_n(&w->stop, __ATOMIC_SEQ_CST))
+			wait_ready(w, until);
+		__atomic_store_n(&w->sleeping, 0, __ATOMIC_SEQ_CST);
 	}
+	w->now = clock_mono();
+	if (w->epfd >= 0)
+		run_ready(w);
 }
 
 void worker_loop(struct worker *w, uint64_t spin_ns)
 {
-	uint64_t last = clock_mono();
+	uint64_t last = clock_mono(), fds = last;
 
 	rcu_register_thread();
 	while (!__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE)) {
@@ -271,8 +349,16 @@ void worker_loop(struct worker *w, uint64_t spin_ns)
 		rcu_quiescent_state();
 		if (n)
 			last = now;
-		else if (now - last >= spin_ns)
+		else if (now - last >= spin_ns) {
 			worker_sleep(w, worker_next(w));
+			fds = w->now;
+			continue;
+		}
+		/* traffic that never ends, or a long spin, must not shut out the descriptors */
+		if (w->epfd >= 0 && now - fds >= FDS_EVERY) {
+			fds = now;
+			run_ready(w);
+		}
 	}
 	rcu_unregister_thread();
 }

@@ -24,6 +24,7 @@
 #include "pkt/batch.h"
 #include "pkt/pool.h"
 
+struct epoll_event;
 struct weft;
 struct stats_trace;
 
@@ -103,6 +104,9 @@ struct worker {
 	int sleeping;	  /* atomic */
 	int stop;	  /* atomic */
 	int epfd, wakefd; /* -1 until worker_open_fds() */
+	/* events being delivered, so that worker_fd_del() can withdraw those that wait */
+	struct epoll_event *ready;
+	int n_ready;
 	uint64_t n_steps, n_sleeps, busy_cycles;
 };
 
@@ -124,11 +128,13 @@ void poller_detach(struct poller *p);
 
 /* Makes the epoll set and the wake descriptor. A worker that is only stepped needs none. */
 int worker_open_fds(struct worker *w);
-/* Watches f->fd (EPOLLIN | ...). Control thread; f stays until worker_fd_del. */
+/* Watches f->fd (EPOLLIN | ...). Control thread; f stays until worker_fd_del, after which its
+ * function is not called any more, even for an event that has been fetched. */
 int worker_fd_add(struct worker *w, struct worker_fd *f, uint32_t epoll_events);
 int worker_fd_mod(struct worker *w, struct worker_fd *f, uint32_t epoll_events);
 void worker_fd_del(struct worker *w, struct worker_fd *f);
-/* Sleeps until a descriptor, a wake or `until` (monotonic ns), then runs the ready functions. */
+/* Sleeps until a descriptor, a wake or `until` (monotonic ns), then runs the ready functions, with
+ * w->now set afresh. Without descriptors: does not sleep. */
 void worker_sleep(struct worker *w, uint64_t until);
 /* Steps, spins up to spin_ns without work, then sleeps; returns when w->stop is set. Registers the
  * thread with RCU. */

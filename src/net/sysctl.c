@@ -1,0 +1,187 @@
+/*
+ * sysctl: the table, and values as text: what cat shows and echo stores.
+ *
+ * Numbers are read as the kernel reads them: decimal, or with 0x and 0 in front hexadecimal and
+ * octal; fewer numbers than the row holds leave the rest as it is; a bad one stores nothing.
+ */
+#include "net/sysctl.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+
+#define USER_HZ	 100
+
+struct sysctl_table {
+	unsigned n, room;
+	const struct sysctl_row **row;
+};
+
+struct sysctl_table *sysctl_table_new(void)
+{
+	return calloc(1, sizeof(struct sysctl_table));
+}
+
+void sysctl_table_free(struct sysctl_table *t)
+{
+	if (!t)
+		return;
+	free(t->row);
+	free(t);
+}
+
+int sysctl_add(struct sysctl_table *t, const struct sysctl_row *rows)
+{
+	unsigned n = 0;
+
+	while (rows[n].path)
+		n++;
+	if (t->n + n > t->room) {
+		unsigned room = t->room * 2 + n;
+		const struct sysctl_row **more = realloc(t->row, room * sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		t->row = more;
+		t->room = room;
+	}
+	for (unsigned i = 0; i < n; i++)
+		t->row[t->n++] = &rows[i];
+	return 0;
+}
+
+const struct sysctl_row *sysctl_row_at(const struct sysctl_table *t, unsigned index)
+{
+	return index < t->n ? t->row[index] : NULL;
+}
+
+/* ---- values ---- */
+
+/* How many numbers a row holds. */
+static unsigned count(const struct sysctl_row *r)
+{
+	switch (r->type) {
+	case SYSCTL_INT2:
+		return 2;
+	case SYSCTL_INT3:
+		return 3;
+	default:
+		return 1;
+	}
+}
+
+/* ns in one unit of what is shown; 0: the row holds no time. */
+static uint64_t unit(const struct sysctl_row *r)
+{
+	switch (r->type) {
+	case SYSCTL_MS:
+		return NSEC_PER_MSEC;
+	case SYSCTL_SEC:
+		return NSEC_PER_SEC;
+	case SYSCTL_JIFFIES:
+		return NSEC_PER_SEC / USER_HZ;
+	default:
+		return 0;
+	}
+}
+
+static int64_t load(const struct sysctl_row *r, const void *at, unsigned i)
+{
+	uint64_t u = unit(r);
+
+	if (u)
+		return (int64_t)(READ_ONCE(*(const uint64_t *)at) / u);
+	if (r->type == SYSCTL_ULONG)
+		return (int64_t)READ_ONCE(*(const uint64_t *)at);
+	return READ_ONCE(((const int *)at)[i]);
+}
+
+static void put(const struct sysctl_row *r, void *at, unsigned i, int64_t v)
+{
+	uint64_t u = unit(r);
+
+	if (u)
+		WRITE_ONCE(*(uint64_t *)at, (uint64_t)v * u);
+	else if (r->type == SYSCTL_ULONG)
+		WRITE_ONCE(*(uint64_t *)at, (uint64_t)v);
+	else
+		WRITE_ONCE(((int *)at)[i], (int)v);
+}
+
+int sysctl_show(struct net *net, const struct sysctl_row *r, struct netdev *dev, const char *which,
+		FILE *out)
+{
+	void *at = r->where(net, dev, which);
+
+	if (!at)
+		return -ENOENT;
+	if (r->type == SYSCTL_STRING) {
+		if (!r->show)
+			return -EACCES;
+		r->show(net, dev, out);
+		return 0;
+	}
+	for (unsigned i = 0; i < count(r); i++)
+		fprintf(out, "%s%lld", i ? "\t" : "", (long long)load(r, at, i));
+	fputc('\n', out);
+	return 0;
+}
+
+/* Reads up to max numbers; how many, or -EINVAL. */
+static int read_numbers(const char *text, int64_t *v, unsigned max)
+{
+	unsigned n = 0;
+
+	for (;;) {
+		char *end;
+
+		while (isspace((unsigned char)*text))
+			text++;
+		if (!*text || n == max)
+			break;
+		errno = 0;
+		v[n] = strtoll(text, &end, 0);
+		if (end == text || errno || (*end && !isspace((unsigned char)*end)))
+			return -EINVAL;
+		text = end;
+		n++;
+	}
+	return n ? (int)n : -EINVAL;
+}
+
+static bool in_range(const struct sysctl_row *r, int64_t v)
+{
+	if (v < r->min || (r->max && v > r->max))
+		return false;
+	if (r->type == SYSCTL_ULONG)
+		return true;
+	return v >= INT32_MIN && v <= INT32_MAX;
+}
+
+int sysctl_store(struct net *net, const struct sysctl_row *r, struct netdev *dev, const char *which,
+		 const char *text)
+{
+	void *at = r->where(net, dev, which);
+	int64_t v[3], old;
+	bool changed = false;
+	int n;
+
+	if (!at)
+		return -ENOENT;
+	if (!(r->mode & 0222))
+		return -EACCES;
+	if (r->type == SYSCTL_STRING)
+		return r->store ? r->store(net, dev, text) : -EACCES;
+	n = read_numbers(text, v, count(r));
+	if (n < 0)
+		return n;
+	for (int i = 0; i < n; i++)
+		if (!in_range(r, v[i]))
+			return -EINVAL;
+	old = load(r, at, 0);
+	for (int i = 0; i < n; i++) {
+		changed |= load(r, at, (unsigned)i) != v[i];
+		put(r, at, (unsigned)i, v[i]);
+	}
+	if (changed && r->changed)
+		r->changed(net, dev, which, old, load(r, at, 0));
+	return 0;
+}
