@@ -444,11 +444,7 @@ static struct bed *fresh(struct bed *old)
 
 static FILE *open_cases(void)
 {
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), "%s", __FILE__);
-	strcpy(strrchr(path, '/'), "/ip4_cases.data");
-	return fopen(path, "r");
+	return fopen(SOURCE_DIR "/src/ip/ip4_cases.data", "r");
 }
 
 /* Reads the answer that follows a command; the next command's line is left in `line`. */
