@@ -222,7 +222,7 @@ struct dev_core {
 	/* VLAN driver's hook: takes the tagged packets out of b (or re-aims p->dev); see
 	 * drivers/vlan */
 	void (*vlan_input)(struct worker *w, struct netdev *dev, struct batch *b);
-	struct worker **workers; /* [n_workers] */
+	struct worker **workers;      /* [n_workers] */
 	struct cds_list_head reaping; /* struct dev_reap.link; empty or NULLs before first use */
 };
 

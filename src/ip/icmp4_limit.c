@@ -9,13 +9,14 @@
  */
 #include "ip/ip4_path.h"
 
-#define BURST_FACTOR	 6
-/* A packet without a route draws on its sender's bucket too: net/ipv4/route/error_cost and _burst */
+#define BURST_FACTOR 6
+/* A packet without a route draws on its sender's bucket too: net/ipv4/route/error_cost and _burst
+ */
 #define ROUTE_ERROR_COST  NSEC_PER_SEC
 #define ROUTE_ERROR_BURST (5 * NSEC_PER_SEC)
-#define REDIRECT_NUMBER	 9
-#define REDIRECT_LOAD	 (20 * NSEC_PER_MSEC)
-#define REDIRECT_SILENCE (REDIRECT_LOAD << (REDIRECT_NUMBER + 1))
+#define REDIRECT_NUMBER	  9
+#define REDIRECT_LOAD	  (20 * NSEC_PER_MSEC)
+#define REDIRECT_SILENCE  (REDIRECT_LOAD << (REDIRECT_NUMBER + 1))
 
 static bool limited(const struct net *net, uint8_t type, uint8_t code)
 {

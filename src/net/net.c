@@ -83,8 +83,7 @@ static unsigned count_modules(const struct net_set *s)
 static void delete_devices(struct net *net)
 {
 	while (!cds_list_empty(&net->devs))
-		netdev_unregister(
-			cds_list_entry(net->devs.prev, struct netdev, net_link));
+		netdev_unregister(cds_list_entry(net->devs.prev, struct netdev, net_link));
 }
 
 static void forget_ids(struct net *net)
@@ -253,8 +252,7 @@ int net_id_alloc(struct net *net, struct net *peer, int id)
 	cds_list_add(&new->link, at);
 	cds_list_add_tail(&new->peer_link, &peer->named_by);
 
-	struct event e = {
-		.type = EVENT_NSID, .net = net, .arg = (uint64_t)new->id, .arg2 = 1};
+	struct event e = {.type = EVENT_NSID, .net = net, .arg = (uint64_t) new->id, .arg2 = 1};
 	event_emit(net->weft->events, &e);
 	return new->id;
 }

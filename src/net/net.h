@@ -2,7 +2,8 @@
  * net: a network namespace: its devices, its settings, and a slot for each protocol's own part.
  *
  * Reference counted: files, processes, sockets and devices in transit hold it; with the last
- * reference gone its devices are deleted and it is freed. Made and changed by control; workers read it under RCU.
+ * reference gone its devices are deleted and it is freed. Made and changed by control; workers read
+ * it under RCU.
  *
  * Protocols hang their part on net->ip4, net->sock, ... in their net_init and take it off in
  * net_fini; weft.c calls these in written order, and in mirror order at the end.

@@ -9,7 +9,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 
-#define USER_HZ	 100
+#define USER_HZ 100
 
 struct sysctl_table {
 	unsigned n, room;

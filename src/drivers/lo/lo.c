@@ -28,8 +28,8 @@ static void lo_setup(struct netdev *dev)
 	dev->features = DEV_F_SG | DEV_F_TX_CSUM | DEV_F_RX_CSUM | DEV_F_TSO4 | DEV_F_TSO6 |
 			DEV_F_GSO | DEV_F_GRO | DEV_F_UDP_SEG | DEV_F_LLTX | DEV_F_LOOPBACK |
 			DEV_F_NETNS_LOCAL;
-	dev->features_hw = DEV_F_SG | DEV_F_TSO4 | DEV_F_TSO6 | DEV_F_GSO | DEV_F_GRO |
-			   DEV_F_UDP_SEG;
+	dev->features_hw =
+		DEV_F_SG | DEV_F_TSO4 | DEV_F_TSO6 | DEV_F_GSO | DEV_F_GRO | DEV_F_UDP_SEG;
 	dev->tso_max_size = 524280;
 	dev->vlan_challenged = true;
 }

@@ -133,8 +133,8 @@ static void veth_setup(struct netdev *dev)
 }
 
 static int veth_end(struct dev_core *core, struct net *net, const char *name, int ifindex,
-		    const uint8_t *addr, unsigned mtu, const struct dev_new *n,
-		    struct netdev *peer, struct netdev **out, struct extack *ext)
+		    const uint8_t *addr, unsigned mtu, const struct dev_new *n, struct netdev *peer,
+		    struct netdev **out, struct extack *ext)
 {
 	struct netdev *dev = netdev_alloc(core, &veth_kind, n->n_txq, n->n_rxq);
 	int err;
@@ -165,8 +165,7 @@ static int veth_create(struct dev_core *core, const struct dev_new *n, struct ne
 		       n->peer_address, n->peer_mtu, n, NULL, &peer, ext);
 	if (err)
 		return err;
-	err = veth_end(core, n->net, n->name, n->ifindex, n->address, n->mtu, n, peer,
-		       &dev, ext);
+	err = veth_end(core, n->net, n->name, n->ifindex, n->address, n->mtu, n, peer, &dev, ext);
 	if (err) {
 		netdev_unregister(peer);
 		return err;

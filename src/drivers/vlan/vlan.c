@@ -10,10 +10,10 @@
 #include "drivers/kinds.h"
 #include "net/net.h"
 
-#define VID_MASK  0xfff
-#define BLOCK	  512
-#define N_BLOCKS  (4096 / BLOCK)
-#define BE(v)	  ((uint16_t)__builtin_bswap16(v))
+#define VID_MASK	0xfff
+#define BLOCK		512
+#define N_BLOCKS	(4096 / BLOCK)
+#define BE(v)		((uint16_t)__builtin_bswap16(v))
 #define ADDR_FROM_LOWER 2 /* NET_ADDR_STOLEN */
 
 struct vlan_group {
