@@ -67,6 +67,41 @@ enum weft_op {
  * points to; SIOCGARP and its like: struct arpreq; FIONREAD and its like are answered by the shim.
  */
 
+/* What the table leaves open, as the daemon has it:
+ *
+ * HELLO may be sent again on a connection (after setns or unshare in another thread); an unknown
+ * ino is EINVAL, a wrong protocol EPROTO and the end of the connection. Any other first record, and
+ * a record whose len is not its size, end the connection without an answer. Unknown requests:
+ * ENOSYS; an unknown socket: EBADF.
+ * SOCKET: SOCK_NONBLOCK and SOCK_CLOEXEC may be in the type; the first is set on the descriptor,
+ * the second is the receiver's (MSG_CMSG_CLOEXEC).
+ * Pairs: our end shuts down its way out when the socket can receive no more (SHUTDOWN): the program
+ * reads end of file. End of file without that means that the daemon is gone. The program's end must
+ * not be shut down both ways: it reads as closed. A record of struct weft_dgram and data that a
+ * program writes to its end is sent as by SEND; its error becomes so_error.
+ * so_error travels as a WEFT_DGRAM_ERROR record, once, ahead of data not yet in the pair, and is
+ * then no longer what SO_ERROR of GETSOCKOPT returns.
+ * What a request sets off can be read from the pair when its answer has come.
+ * SETSOCKOPT of a filter: the flat array of struct sock_filter.
+ * Tokens (NS_NEW, NS_SET; NS_SET with ino 0: a token of the own namespace): one end of a pair, to be
+ * kept open and inherited across fork and exec by each process of the namespace, without
+ * FD_CLOEXEC; its number stands in WEFT_NETNS. The instance ends, unless kept, when the last
+ * connection and the last token have been closed. Their abstract names begin "weft/<instance>/ns/".
+ * NS_FILE: arg0 of the reply is the ino. The file holds "<ino>\n"; a name that stands for nothing
+ * yet is an empty file. An open file keeps its namespace.
+ * NS_NAME, NS_UNNAME: payload is the last part of the path; a whole path is cut. NS_NAME replaces
+ * what is at <run directory>/netns/NAME by the namespace's file, NS_UNNAME by an empty file.
+ * OPEN, O_RDONLY: a sealed memfd. O_WRONLY: one end of a pair, named "weft/<instance>/f/<handle>";
+ * what is written to it, a write(2) a record, is taken before any later request of any program. To
+ * learn of the error, write by WRITE instead. O_RDWR: a memfd with the content; write by WRITE.
+ * WRITE: sock is the handle (then in the namespace of the OPEN) or 0.
+ * A directory is EISDIR: SHADOW shows it.
+ * SHADOW of a file or directory brings up to date the directory it is listed in and, a directory,
+ * itself; links in the path are followed, and are links in the copy.
+ * INFO: "stages", "drops", "trace start N", "trace", "trace stop", "clients", "version"; text, but
+ * "stages json", "trace" and "clients" are JSON.
+ */
+
 struct weft_req {
 	uint32_t op;
 	uint32_t len; /* payload bytes behind this header */

@@ -59,6 +59,8 @@ struct nl {
 	const struct nl_resolver *resolver;
 	void *ctrl;	      /* genl's */
 	struct event_sub sub; /* rtnl's */
+	bool holding;	      /* rtnl_link_new: news of new devices waits */
+	struct netdev *held[2];
 };
 
 struct nl_net {

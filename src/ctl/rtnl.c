@@ -102,39 +102,74 @@ struct net *rtnl_net_by(struct nl_req *r, const struct nlattr *pid, const struct
 
 /* ---- events ---- */
 
-static void dev_event(const struct event *e, const struct event_cause *cause)
+/* A new device whose news waits until its maker has set it up: true. */
+static bool held_back(struct nl *nl, const struct event *e)
+{
+	if (e->type != EVENT_DEV_NEW || !nl->holding)
+		return false;
+	for (unsigned i = 0; i < ARRAY_SIZE(nl->held); i++) {
+		if (nl->held[i])
+			continue;
+		nl->held[i] = e->dev;
+		return true;
+	}
+	return false;
+}
+
+/* Something happened to a device nobody has heard of yet: true when that must stay so. */
+static bool unheard_of(struct nl *nl, const struct event *e)
+{
+	for (unsigned i = 0; nl->holding && i < ARRAY_SIZE(nl->held); i++) {
+		if (nl->held[i] != e->dev)
+			continue;
+		if (e->type == EVENT_DEV_GONE)
+			nl->held[i] = NULL;
+		return true;
+	}
+	return false;
+}
+
+static void dev_gone(const struct event *e, bool quiet, const struct event_cause *cause)
+{
+	struct rtnl_link_new how = {.target_nsid = -1, .change = ~0u};
+
+	rtnl_netconf_gone(e->net, e->dev);
+	if (quiet)
+		return;
+	if (e->dev->net != e->net) {
+		how.new_net = e->dev->net;
+		how.new_ifindex = (int)e->arg;
+		cause = NULL;
+	}
+	rtnl_link_notify(e->net, e->dev, RTM_DELLINK, &how, cause);
+}
+
+static void dev_event(struct nl *nl, const struct event *e, const struct event_cause *cause)
 {
 	struct rtnl_link_new how = {.target_nsid = -1};
+	bool quiet = unheard_of(nl, e);
 
 	switch (e->type) {
 	case EVENT_DEV_NEW:
 		how.change = ~0u;
-		rtnl_link_notify(e->net, e->dev, RTM_NEWLINK, &how, cause);
-		break;
+		if (!held_back(nl, e))
+			rtnl_link_notify(e->net, e->dev, RTM_NEWLINK, &how, NULL);
+		return;
 	case EVENT_DEV_GONE:
-		how.change = ~0u;
-		if (e->dev->net != e->net) {
-			how.new_net = e->dev->net;
-			how.new_ifindex = e->dev->ifindex;
-		}
-		rtnl_link_notify(e->net, e->dev, RTM_DELLINK, &how, cause);
-		rtnl_netconf_gone(e->net, e->dev);
-		break;
+		dev_gone(e, quiet, cause);
+		return;
 	case EVENT_DEV_UP:
+		/* told of by the change of flags that came before */
 		e->dev->was_up = true;
-		/* fall through */
-	case EVENT_DEV_DOWN:
-		how.change = IFF_UP;
-		rtnl_link_notify(e->net, e->dev, RTM_NEWLINK, &how, NULL);
-		break;
+		return;
 	case EVENT_DEV_CHANGE:
 		how.change = (uint32_t)e->arg;
-		rtnl_link_notify(e->net, e->dev, RTM_NEWLINK, &how, NULL);
 		break;
 	default:
-		rtnl_link_notify(e->net, e->dev, RTM_NEWLINK, &how, NULL);
 		break;
 	}
+	if (!quiet)
+		rtnl_link_notify(e->net, e->dev, RTM_NEWLINK, &how, NULL);
 }
 
 static void on_event(void *arg, const struct event *e)
@@ -148,13 +183,12 @@ static void on_event(void *arg, const struct event *e)
 	case EVENT_DEV_NEW:
 	case EVENT_DEV_GONE:
 	case EVENT_DEV_UP:
-	case EVENT_DEV_DOWN:
 	case EVENT_DEV_CARRIER:
 	case EVENT_DEV_MTU:
 	case EVENT_DEV_ADDR:
 	case EVENT_DEV_NAME:
 	case EVENT_DEV_CHANGE:
-		dev_event(e, cause);
+		dev_event(weft->nl, e, cause);
 		break;
 	case EVENT_ADDR_NEW:
 	case EVENT_ADDR_DEL:

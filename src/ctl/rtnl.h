@@ -16,6 +16,7 @@
 #include <linux/rtnetlink.h>
 
 #include "ctl/nl.h"
+#include "dev/kind.h"
 #include "ip/ip4.h"
 #include "run/instance.h"
 
@@ -92,7 +93,17 @@ int rtnl_link_dellink(struct nl_req *r);
 /* Applies a request's settings to a device: IFLA_* and ifi_flags. */
 int rtnl_link_apply(struct nl_req *r, struct netdev *dev, const struct ifinfomsg *ifm,
 		    const struct nlattr **tb);
+/* The checks before anything changes; dev NULL: of a device to be made. */
+int rtnl_link_check(struct nl_req *r, const struct netdev *dev, const struct nlattr **tb);
+int rtnl_link_set_flags(struct nl_req *r, struct netdev *dev, const struct ifinfomsg *ifm);
+/* 0, -EINVAL (length), -EADDRNOTAVAIL. */
 int rtnl_link_address_ok(const struct nlattr *a, unsigned addr_len);
+/* While devices are made by request: their first news waits until all of it is set. */
+void rtnl_link_hold(struct weft *weft);
+/* Tells of a held device, whose first flags may have been set; cause may be NULL. */
+void rtnl_link_tell(struct weft *weft, struct netdev *dev, const struct event_cause *cause);
+/* Ends the hold; tells of what was not told of. */
+void rtnl_link_unhold(struct weft *weft);
 
 /* Kinds' parameters (struct dev_param). */
 int rtnl_kind_parse(struct nl_req *r, const struct dev_kind *kind, const struct nlattr *data,

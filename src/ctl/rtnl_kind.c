@@ -106,8 +106,9 @@ int rtnl_kind_parse(struct nl_req *r, const struct dev_kind *kind, const struct 
 			const struct dev_param *p = find_param(kind, mnl_attr_get_type(a), &at);
 			if (!p)
 				continue;
+			/* Linux's drivers look only at what they can change. */
 			if ((p->flags & PARAM_RDONLY) || (!create && (p->flags & PARAM_CREATE)))
-				return nl_bad_attr(r, a, -EOPNOTSUPP, NULL);
+				continue;
 			int err = set_param(r, p, a, (uint8_t *)params + p->off);
 			if (err)
 				return err;

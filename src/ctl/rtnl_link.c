@@ -99,13 +99,10 @@ int rtnl_link_one_netns(struct nl_req *r, const struct nlattr **tb, bool id_only
 	unsigned n = !!tb[IFLA_NET_NS_PID] + !!tb[IFLA_NET_NS_FD] + !!tb[IFLA_TARGET_NETNSID];
 
 	if (id_only) {
-		if (tb[IFLA_NET_NS_PID])
-			return nl_bad_attr(r, tb[IFLA_NET_NS_PID], -EOPNOTSUPP,
-					   "netns pid not supported");
-		if (tb[IFLA_NET_NS_FD])
-			return nl_bad_attr(r, tb[IFLA_NET_NS_FD], -EOPNOTSUPP,
-					   "netns fd not supported");
-		return 0;
+		if (!tb[IFLA_NET_NS_PID] && !tb[IFLA_NET_NS_FD])
+			return 0;
+		return extack_set(&r->ext, -EOPNOTSUPP,
+				  "specified netns attribute not supported");
 	}
 	if (n > 1)
 		return extack_set(&r->ext, -EINVAL,
@@ -176,7 +173,7 @@ static int rtnl_getlink(struct nl_req *r)
 						    rtnl_link_size(dev));
 		err = -ENOBUFS;
 		if (nlh) {
-			rtnl_link_fill(nlh, dev, net, &how);
+			rtnl_link_fill(nlh, dev, r->net, &how);
 			err = rtnl_reply(r, nlh);
 		}
 	}
@@ -300,7 +297,7 @@ static int rtnl_dumplink(struct nl_dump *d)
 		struct nlmsghdr *nlh = nl_dump_msg(d, RTM_NEWLINK, rtnl_link_size(dev));
 		if (!nlh)
 			return 1;
-		rtnl_link_fill(nlh, dev, f->net, &f->how);
+		rtnl_link_fill(nlh, dev, d->req.net, &f->how);
 		nl_dump_end(d, nlh, true);
 		d->state[0] = (uint64_t)dev->ifindex;
 	}

@@ -112,9 +112,10 @@ static void fill_kind(struct nlmsghdr *nlh, const struct netdev *dev)
 }
 
 /* IFLA_LINK, and in whose namespace its index counts. */
-static void fill_link(struct nlmsghdr *nlh, const struct netdev *dev, struct net *net)
+static void fill_link(struct nlmsghdr *nlh, const struct netdev *dev, struct net *net,
+		      struct net *home)
 {
-	struct net *link_net = dev->net;
+	struct net *link_net = home;
 	bool other = false;
 	int index = 0;
 
@@ -122,7 +123,7 @@ static void fill_link(struct nlmsghdr *nlh, const struct netdev *dev, struct net
 		index = dev->ops->iflink(dev, &link_net);
 	else
 		index = dev->ifindex;
-	if (link_net && link_net != dev->net) {
+	if (link_net && link_net != home) {
 		int id = net_id_of(net, link_net);
 		if (id < 0)
 			id = net_id_alloc(net, link_net, -1);
@@ -150,7 +151,7 @@ static void fill_altnames(struct nlmsghdr *nlh, const struct netdev *dev)
 {
 	const struct altname *alt;
 
-	if (cds_list_empty(&dev->altnames))
+	if (dev->altnames.next == &dev->altnames)
 		return;
 	struct nlattr *list = nl_nest(nlh, IFLA_PROP_LIST | NLA_F_NESTED);
 	cds_list_for_each_entry (alt, &dev->altnames, link)
@@ -188,12 +189,14 @@ void rtnl_link_fill(struct nlmsghdr *nlh, struct netdev *dev, struct net *net,
 	mnl_attr_put_strz(nlh, IFLA_IFNAME, dev->name);
 	fill_numbers(nlh, dev);
 	fill_state(nlh, dev);
-	fill_stats(nlh, dev);
+	if (!(how->ext_mask & RTEXT_FILTER_SKIP_STATS))
+		fill_stats(nlh, dev);
 	if (how->ext_mask & RTEXT_FILTER_VF)
 		mnl_attr_put_u32(nlh, IFLA_NUM_VF, 0);
 	fill_xdp(nlh);
 	fill_kind(nlh, dev);
-	fill_link(nlh, dev, net);
+	/* one that has just moved is still told of as it was here */
+	fill_link(nlh, dev, net, how->new_net ? net : dev->net);
 	if (how->new_net) {
 		int id = net_id_of(net, how->new_net);
 		if (id >= 0)

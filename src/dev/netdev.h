@@ -95,6 +95,8 @@ struct netdev_ops {
 			size_t len);
 	unsigned (*ethtool_stats)(const struct netdev *dev, const char *const **names,
 				  uint64_t *vals);
+	/* The user says whether there is carrier (IFLA_CARRIER). */
+	int (*set_carrier)(struct netdev *dev, bool on);
 	/* Something happened to the device this one is stacked on. */
 	void (*lower_event)(struct netdev *dev, struct netdev *lower, enum event_type what);
 };
@@ -185,6 +187,7 @@ struct netdev {
 	uint8_t addr_assign_type; /* NET_ADDR_* */
 	uint8_t perm_addr[NETDEV_ALEN];
 	uint8_t proto_down;
+	bool proto_down_ok; /* the kind lets protocols hold it down */
 	uint32_t proto_down_reason;
 	unsigned promiscuity, allmulti;
 	uint32_t gflags; /* of IFF_PROMISC and IFF_ALLMULTI: what the user set */

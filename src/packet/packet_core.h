@@ -54,7 +54,7 @@ struct packet_ring3 {
 	uint32_t sizeof_priv, feature_req_word;
 	uint32_t max_frame_len;
 	uint64_t retire_tov; /* ns */
-	uint32_t active, last_active;
+	uint32_t active;
 	uint64_t next_seq;
 	uint32_t next_off, prev_off, blk_len, num_pkts;
 	uint32_t last_sec, last_nsec; /* of the last frame in the block */

@@ -37,7 +37,7 @@ static const struct sock_ops *inet_find(struct net *net, int type, int protocol,
 
 		if (r->type != type)
 			continue;
-		if (protocol ? r->any || r->protocol == protocol : !r->any)
+		if (protocol ? r->any || r->protocol == protocol : r->main)
 			return r->ops;
 		*err = -EPROTONOSUPPORT;
 	}
@@ -181,13 +181,26 @@ int inet_ioctl(struct sock *sk, unsigned long cmd, void *arg, size_t len)
 	return -515; /* ENOIOCTLCMD: the queue's sizes are sock's, the rest the devices' */
 }
 
-void inet_show_line(FILE *out, const struct inet_sock *in, unsigned long slot)
+void inet_show_head(FILE *out, int width, bool pad)
+{
+	char line[160];
+
+	snprintf(line, sizeof(line),
+		 "%*s local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid"
+		 "  timeout inode ref pointer drops",
+		 width, "sl");
+	fprintf(out, "%-*s\n", pad ? 127 : 0, line);
+}
+
+void inet_show_line(FILE *out, const struct inet_sock *in, int width, unsigned slot, bool pad)
 {
 	const struct sock *sk = &in->sk;
+	char line[200];
 
-	fprintf(out,
-		"%5lu: %08X:%04X %08X:%04X %02X %08X:%08X %02X:%08X %08X %5u %8d %lu %u %016lx %lu",
-		slot, in->rcv_saddr, in->num, in->daddr, __builtin_bswap16(in->dport),
-		in->connected ? 1 : 7, 0, (unsigned)sk->rx_bytes, 0, 0, 0, sk->uid, 0, sock_ino(sk),
-		sk->refs + 1, (unsigned long)sk->id, (unsigned long)sk->rx_drops);
+	snprintf(line, sizeof(line),
+		 "%*u: %08X:%04X %08X:%04X %02X %08X:%08X %02X:%08X %08X %5u %8d %lu %u %016lx %lu", width,
+		 slot, in->rcv_saddr, in->num, in->daddr, __builtin_bswap16(in->dport),
+		 in->connected ? 1 : 7, 0, (unsigned)sk->rx_bytes, 0, 0, 0, sk->uid, 0,
+		 sock_ino(sk), sk->refs + 1, (unsigned long)sk->id, (unsigned long)sk->rx_drops);
+	fprintf(out, "%-*s\n", pad ? 127 : 0, line);
 }

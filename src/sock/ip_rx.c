@@ -70,6 +70,45 @@ void inet_rx_meta(struct worker *w, const struct inet_sock *in, struct sock_rx *
 	sock_rx_meta(w, &in->sk, rx);
 }
 
+struct pkt inet_at_l3(const struct pkt *p)
+{
+	struct pkt v = *p;
+	int back = (int)p->off - (int)p->l3;
+
+	v.off = p->l3;
+	v.len = (uint16_t)(p->len + back);
+	v.total = (uint32_t)((int)p->total + back);
+	return v;
+}
+
+bool inet_deliver_copy(struct worker *w, struct inet_sock *in, struct netdev *dev, struct pkt *p,
+		       const void *ip, uint16_t port)
+{
+	struct sock *sk = &in->sk;
+	struct sock_rx *rx = NULL;
+	uint32_t keep = sock_filter(sk, p, dev);
+	struct pkt *c;
+
+	if (!keep) {
+		__atomic_fetch_add(&sk->rx_drops, 1, __ATOMIC_RELAXED);
+		w->drops[DROP_SOCKET_FILTER]++;
+		return false;
+	}
+	c = sock_has_room(sk) ? pkt_copy(&w->cache, p, PKT_HEADROOM) : NULL;
+	if (c) {
+		pkt_trim(&w->cache, c, keep);
+		rx = sock_rx_pkt(sk, c, c->total);
+	}
+	if (!rx) {
+		pkt_free(&w->cache, c);
+		__atomic_fetch_add(&sk->rx_drops, 1, __ATOMIC_RELAXED);
+		w->drops[DROP_SOCKET_RCVBUFF]++;
+		return false;
+	}
+	inet_rx_meta(w, in, rx, ip, dev, port);
+	return sock_deliver(w, sk, rx);
+}
+
 /* ---- errors ---- */
 
 /* What a code of "destination unreachable" says, and whether it is for good (RFC 1122 4.2.3.9). */

@@ -11,7 +11,16 @@ static void dummy_xmit(struct worker *w, struct netdev *dev, struct batch *b)
 	pkt_free_bulk(&w->cache, b);
 }
 
-static const struct netdev_ops dummy_ops = {.xmit = dummy_xmit};
+static int dummy_set_carrier(struct netdev *dev, bool on)
+{
+	netdev_set_carrier(dev, on);
+	return 0;
+}
+
+static const struct netdev_ops dummy_ops = {
+	.xmit = dummy_xmit,
+	.set_carrier = dummy_set_carrier,
+};
 
 static void dummy_setup(struct netdev *dev)
 {

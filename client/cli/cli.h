@@ -1,0 +1,83 @@
+/*
+ * cli: what the files of the `weft` command share.
+ *
+ *   main.c    commands and their usage
+ *   rundir.c  the folder of instances: where it is, who is in it, what died in it
+ *   client.c  a connection to a daemon and the requests on it
+ *   run.c     weft run: start or join, then become the command
+ *   look.c    list, stop, stages, drops, trace
+ *   link.c    tap, pcap: devices that iproute2 has no words for, asked for by netlink
+ *
+ * Complaints go to standard error as "weft: text". Exit codes: 1 it failed, 2 it was asked wrongly;
+ * weft run: the command's, 126 and 127 as a shell has them.
+ */
+#pragma once
+
+#include <limits.h>
+#include <stdint.h>
+
+#include "abi/shim.h"
+#include "base/util.h"
+
+#define EXIT_USAGE 2
+
+/* Prints "weft: text" and exits. */
+void die(int code, const char *fmt, ...) __attribute__((noreturn, format(printf, 2, 3)));
+void complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Says how the command is used; exits. */
+void usage(const char *text) __attribute__((noreturn));
+
+/* ---- rundir.c ---- */
+/* The folder of instances, made if need be; checked to be ours alone. */
+const char *rundir_base(void);
+/* The folder of an instance. */
+void rundir_of(const char *name, char to[PATH_MAX]);
+bool rundir_name_ok(const char *name);
+/* Calls fn for each folder in the base; returns how many. */
+unsigned rundir_each(void (*fn)(void *arg, const char *name, const char *dir), void *arg);
+/* Keeps other starters out until the descriptor is closed. */
+int rundir_lock(void);
+/* Takes a dead instance's folder away. */
+void rundir_bury(const char *dir);
+/* The path of a program or library of ours: beside us in the build tree, or installed. */
+bool rundir_find(const char *in_tree, const char *installed, char to[PATH_MAX]);
+
+/* ---- client.c ---- */
+struct client {
+	int fd;
+	uint64_t ino;	   /* of the connection's namespace */
+	uint64_t instance; /* id */
+};
+
+struct request {
+	uint32_t op;
+	uint64_t sock, arg[3];
+	const void *data;
+	size_t len;
+	/* the answer */
+	struct weft_rep rep;
+	void *room; /* NULL: payload is not wanted */
+	size_t room_len;
+	int fd; /* passed, or -1 */
+};
+
+/* Connects and says HELLO. 0 or -errno; -EPIPE: the daemon is just ending. */
+int client_open(struct client *c, const char *dir, uint64_t ino);
+void client_close(struct client *c);
+/* 0 or -errno: the daemon's, or -EPIPE when it is gone. */
+int client_call(struct client *c, struct request *r);
+/* What INFO answers, as text to be freed; NULL with errno. */
+char *client_info(struct client *c, const char *what);
+/* The instance that a command is about: name, or the one around us, or the only one. Dies. */
+void client_find(struct client *c, const char *name);
+
+/* ---- commands ---- */
+int run_main(int argc, char **argv);
+int list_main(int argc, char **argv);
+int stop_main(int argc, char **argv);
+int stages_main(int argc, char **argv);
+int drops_main(int argc, char **argv);
+int trace_main(int argc, char **argv);
+int tap_main(int argc, char **argv);
+int pcap_main(int argc, char **argv);
+int bench_main(int argc, char **argv);

@@ -1,0 +1,191 @@
+/*
+ * daemon: what the files of weftd share.
+ *
+ * weftd offers one instance to the programs of one user. It is a single thread, the control thread
+ * of the instance: it steps worker 0 and between steps serves its descriptors:
+ *
+ *   ctl      the listening socket <dir>/ctl; conn.c
+ *   conn     one connection a thread of a program: requests and their answers; conn.c, ops.c
+ *   end      our end of a socket's pair; sockets.c
+ *   token    our end of what every program of a namespace inherits; nsfiles.c
+ *   writer   a file under /proc or /sys that a program has open to write; files.c
+ *
+ * Each is a struct worker_fd and ends when its peer has closed, which is how a program that dies
+ * gives back all it held.
+ *
+ * A namespace is held by connections, tokens, sockets, writers and names (ns_get, ns_put); when the
+ * last of these goes it stays while a program has its file open, then it is emptied.
+ *
+ * What a client can make us keep is bounded: one request buffer for all, no answer is queued (a
+ * client that does not read its answer is cut off), a socket's queue holds at most rcvbuf.
+ */
+#pragma once
+
+#include <limits.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "abi/shim.h"
+#include "base/log.h"
+#include "net/net.h"
+#include "run/instance.h"
+#include "sock/sock.h"
+#include "weft.h"
+
+struct daemon;
+
+/* A namespace, as programs hold it. */
+struct ns {
+	struct daemon *d;
+	struct net *net;	   /* holds a reference */
+	struct cds_list_head link; /* in daemon.spaces */
+	unsigned users;
+	bool lapsed; /* no users; a program may still have the file open */
+	dev_t dev;   /* its file, to know it by */
+	ino_t inode;
+};
+
+/* A name in <dir>/netns that stands for a namespace. */
+struct ns_name {
+	struct cds_list_head link; /* in daemon.names */
+	struct ns *ns;
+	char name[NAME_MAX + 1];
+};
+
+struct token {
+	struct worker_fd fd;
+	struct cds_list_head link; /* in daemon.tokens */
+	struct daemon *d;
+	struct ns *ns;
+	uint64_t inode; /* of the program's end: how it is found in /proc/PID/fd */
+};
+
+struct conn {
+	struct worker_fd fd;
+	struct cds_list_head link; /* in daemon.conns */
+	struct daemon *d;
+	struct ns *ns;
+	pid_t pid;
+	uid_t uid;
+	bool greeted;
+};
+
+/* Our end of a socket's pair. */
+struct end {
+	struct worker_fd fd;
+	struct daemon *d;
+	struct ns *ns;
+	struct sock *sk;	    /* holds a reference */
+	struct cds_lfht_node node;  /* in daemon.ends by id */
+	struct cds_list_head dirty; /* in daemon.dirty, or empty */
+	bool blocked;		    /* the program's queue is full: EPOLLOUT is awaited */
+	bool ended;		    /* end of file has been shown */
+};
+
+struct writer {
+	struct worker_fd fd;
+	struct cds_list_head link; /* in daemon.writers */
+	struct daemon *d;
+	struct ns *ns;
+	uint64_t handle;
+	char path[];
+};
+
+struct daemon {
+	struct weft *weft;
+	struct worker *w; /* worker 0 */
+	const char *dir, *name;
+	uint64_t id; /* of the instance, in the names of its sockets */
+	struct worker_fd ctl, signals;
+	bool ctl_paused; /* out of descriptors: nobody is let in until one is given back */
+	bool keep, stop, had_token;
+	uint64_t deadline; /* of the first program, ns */
+	uint64_t recheck;  /* when to look after lapsed namespaces again; UINT64_MAX: none */
+	struct cds_list_head conns, tokens, spaces, names, writers, dirty;
+	unsigned n_conns, n_tokens, n_ends, n_spaces;
+	uint64_t last_handle;
+	struct ns *first;
+	struct cds_lfht *ends;
+	uint8_t *buf; /* a request, WEFT_MSG_MAX and one */
+	uint8_t *out; /* its answer: struct weft_rep and payload, WEFT_MSG_MAX */
+	uint8_t *scratch; /* a datagram, WEFT_MSG_MAX; nobody keeps anything in it */
+};
+
+/* An answer being made. */
+struct reply {
+	struct weft_rep rep;
+	uint8_t *data; /* WEFT_MSG_MAX - sizeof(struct weft_rep) bytes of room */
+	int fd;	       /* to pass, -1: none */
+	bool keep_fd;  /* fd is borrowed */
+	bool hang_up;  /* close the connection when it is sent */
+};
+#define REPLY_MAX (WEFT_MSG_MAX - sizeof(struct weft_rep))
+
+/* ---- main.c ---- */
+/* A descriptor was given back: whoever waits for one may be let in. */
+void daemon_fd_closed(struct daemon *d);
+/* Ends the daemon if nobody is left. */
+void daemon_check_end(struct daemon *d);
+
+/* ---- conn.c ---- */
+int conn_listen(struct daemon *d);
+void conn_close(struct conn *c);
+void conn_close_all(struct daemon *d);
+
+/* ---- ops.c ---- */
+/* Serves one request; r->rep.err is the result. req's payload is data. */
+void ops_serve(struct conn *c, const struct weft_req *req, uint8_t *data, struct reply *r);
+
+/* ---- sockets.c ---- */
+int ends_init(struct daemon *d);
+void ends_fini(struct daemon *d);
+/* Makes the pair for sk and takes over its reference; *fd: the program's end. */
+int end_new(struct conn *c, struct sock *sk, int flags, int *fd);
+struct end *end_by_id(struct daemon *d, uint64_t id);
+/* Hands programs what has been queued for them since the last time. */
+void ends_flush(struct daemon *d);
+/* SO_RCVBUF has changed: what the kernel queues for the program follows it. */
+void end_sized(struct end *e);
+/* A descriptor bound to the abstract name that fmt makes of "weft/<instance>/...". */
+int pair_named(struct daemon *d, int type, int fd[2], const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* ---- nsfiles.c ---- */
+int ns_init(struct daemon *d);
+void ns_fini(struct daemon *d);
+/* Takes over the reference to net; one user. NULL with *err. */
+struct ns *ns_new(struct daemon *d, struct net *net, int *err);
+struct ns *ns_by_ino(struct daemon *d, uint64_t ino); /* borrows */
+struct ns *ns_get(struct ns *ns);
+void ns_put(struct ns *ns);
+/* Looks after namespaces whose files programs had open. */
+void ns_recheck(struct daemon *d, uint64_t now);
+/* A new token of ns: the program's end, or -errno. */
+int token_new(struct ns *ns);
+int ns_name(struct daemon *d, struct ns *ns, const char *name);
+int ns_unname(struct daemon *d, const char *name);
+/* The namespace of a process; NULL with *err. Borrows. */
+struct ns *ns_of_pid(struct daemon *d, pid_t pid, int *err);
+extern const struct nl_resolver ns_resolver;
+
+/* ---- files.c ---- */
+void file_open(struct conn *c, const struct weft_req *req, char *path, struct reply *r);
+int file_write(struct conn *c, const struct weft_req *req, const char *data, size_t len);
+/* Takes what programs wrote into files since the last time. */
+void files_drain(struct daemon *d);
+void writers_close(struct daemon *d);
+/* A memfd of the text in f (open_memstream), read from its start; or -errno. */
+int file_memfd(const char *text, size_t len, bool writable);
+/* Makes path absolute and free of "." and ".."; false: not a path. to holds PATH_MAX. */
+bool file_normalise(const char *path, char *to);
+
+/* ---- shadow.c ---- */
+/* Brings the copy at path up to date and writes where it is. 0 or -errno. */
+int shadow_refresh(struct ns *ns, const char *path, char *where, size_t room);
+void shadow_remove(struct ns *ns);
+/* Removes a tree of files, whatever it holds. */
+void tree_remove(const char *path);
+
+/* ---- info.c ---- */
+/* A memfd with the answer, or -errno. */
+int info_open(struct daemon *d, const char *what);

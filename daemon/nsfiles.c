@@ -1,0 +1,428 @@
+/*
+ * nsfiles: namespaces as programs see them: files, names, tokens, processes.
+ *
+ * <dir>/ns/<ino> stands for a namespace as /proc/PID/ns/net does; <dir>/netns/NAME is a link to it
+ * (a name without a namespace, as `ip netns add` makes it first, is an empty file of its own). A
+ * program that holds such a file open holds the namespace: when its last other user has gone, we
+ * ask for a lease on the file, which is granted only if nobody has it open.
+ *
+ * A token is what processes of a namespace inherit: one end of a pair. It reads as ended when the
+ * last of them has gone.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ctl/nl.h"
+#include "daemon.h"
+
+#define RECHECK (200 * NSEC_PER_MSEC)
+
+static void ns_path(const struct ns *ns, char *to)
+{
+	snprintf(to, PATH_MAX, "%s/ns/%llu", ns->d->dir, (unsigned long long)ns->net->ino);
+}
+
+static int make_file(struct ns *ns)
+{
+	char path[PATH_MAX], text[32];
+	struct stat st;
+	int n = snprintf(text, sizeof(text), "%llu\n", (unsigned long long)ns->net->ino);
+
+	ns_path(ns, path);
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+	if (fd < 0)
+		return -errno;
+	int err = write(fd, text, (size_t)n) != n || fstat(fd, &st) ? -errno : 0;
+	close(fd);
+	if (err) {
+		unlink(path);
+		return err;
+	}
+	ns->dev = st.st_dev;
+	ns->inode = st.st_ino;
+	return 0;
+}
+
+struct ns *ns_new(struct daemon *d, struct net *net, int *err)
+{
+	struct ns *ns = calloc(1, sizeof(*ns));
+
+	*err = -ENOMEM;
+	if (!ns)
+		goto put;
+	ns->d = d;
+	ns->net = net;
+	ns->users = 1;
+	*err = make_file(ns);
+	if (*err)
+		goto put;
+	cds_list_add_tail(&ns->link, &d->spaces);
+	d->n_spaces++;
+	return ns;
+put:
+	free(ns);
+	net_put(net);
+	return NULL;
+}
+
+struct ns *ns_by_ino(struct daemon *d, uint64_t ino)
+{
+	struct ns *ns;
+
+	cds_list_for_each_entry (ns, &d->spaces, link)
+		if (ns->net->ino == ino)
+			return ns;
+	return NULL;
+}
+
+struct ns *ns_get(struct ns *ns)
+{
+	ns->users++;
+	ns->lapsed = false;
+	return ns;
+}
+
+static bool is_open(const struct ns *ns)
+{
+	char path[PATH_MAX];
+
+	ns_path(ns, path);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	bool open = fcntl(fd, F_SETLEASE, F_WRLCK) && errno == EAGAIN;
+	close(fd);
+	return open;
+}
+
+static void ns_free(struct ns *ns)
+{
+	char path[PATH_MAX];
+
+	ns_path(ns, path);
+	unlink(path);
+	shadow_remove(ns);
+	cds_list_del(&ns->link);
+	ns->d->n_spaces--;
+	net_put(ns->net);
+	free(ns);
+}
+
+void ns_put(struct ns *ns)
+{
+	if (--ns->users)
+		return;
+	if (is_open(ns)) {
+		ns->lapsed = true;
+		ns->d->recheck = MIN(ns->d->recheck, clock_mono() + RECHECK);
+	} else {
+		ns_free(ns);
+	}
+}
+
+void ns_recheck(struct daemon *d, uint64_t now)
+{
+	struct ns *ns, *next;
+
+	d->recheck = UINT64_MAX;
+	cds_list_for_each_entry_safe (ns, next, &d->spaces, link) {
+		if (!ns->lapsed)
+			continue;
+		if (is_open(ns))
+			d->recheck = now + RECHECK;
+		else
+			ns_free(ns);
+	}
+}
+
+/* ---- tokens ---- */
+
+static void token_close(struct token *t)
+{
+	struct daemon *d = t->d;
+
+	worker_fd_del(d->w, &t->fd);
+	close(t->fd.fd);
+	cds_list_del(&t->link);
+	d->n_tokens--;
+	ns_put(t->ns);
+	free(t);
+	daemon_fd_closed(d);
+	daemon_check_end(d);
+}
+
+static void on_token(struct worker *w, struct worker_fd *f, uint32_t events)
+{
+	struct token *t = container_of(f, struct token, fd);
+	char c;
+
+	/* nothing is expected; what comes is thrown away */
+	while (recv(f->fd, &c, 1, MSG_DONTWAIT) > 0)
+		;
+	if (events & EPOLLHUP)
+		token_close(t);
+	else if (events & EPOLLRDHUP)
+		worker_fd_mod(w, f, 0);
+}
+
+int token_new(struct ns *ns)
+{
+	struct daemon *d = ns->d;
+	struct token *t = calloc(1, sizeof(*t));
+	struct stat st;
+	int fd[2];
+
+	if (!t)
+		return -ENOMEM;
+	int err = pair_named(d, SOCK_SEQPACKET, fd, "ns/%llu/%llu",
+			     (unsigned long long)ns->net->ino,
+			     (unsigned long long)++d->last_handle);
+	if (err) {
+		free(t);
+		return err;
+	}
+	t->fd.fd = fd[0];
+	t->fd.ready = on_token;
+	err = fstat(fd[1], &st) ? -errno : worker_fd_add(d->w, &t->fd, EPOLLIN | EPOLLRDHUP);
+	if (err) {
+		close(fd[0]);
+		close(fd[1]);
+		free(t);
+		return err;
+	}
+	t->d = d;
+	t->inode = st.st_ino;
+	t->ns = ns_get(ns);
+	cds_list_add(&t->link, &d->tokens);
+	d->n_tokens++;
+	d->had_token = true;
+	return fd[1];
+}
+
+/* ---- names ---- */
+
+static struct ns_name *find_name(struct daemon *d, const char *name)
+{
+	struct ns_name *n;
+
+	cds_list_for_each_entry (n, &d->names, link)
+		if (!strcmp(n->name, name))
+			return n;
+	return NULL;
+}
+
+/* The last part of a path; NULL when it names nothing. */
+static const char *plain_name(const char *name)
+{
+	const char *slash = strrchr(name, '/');
+
+	if (slash)
+		name = slash + 1;
+	if (!*name || !strcmp(name, ".") || !strcmp(name, "..") || strlen(name) > NAME_MAX)
+		return NULL;
+	return name;
+}
+
+/* Puts what is at `from` in the place of the name. */
+static int place(struct daemon *d, const char *from, const char *name)
+{
+	char to[PATH_MAX];
+
+	snprintf(to, sizeof(to), "%s/netns/%s", d->dir, name);
+	int err = rename(from, to) ? -errno : 0;
+	/* still there after an error, or when both were the same file */
+	unlink(from);
+	return err;
+}
+
+static void name_free(struct ns_name *n)
+{
+	cds_list_del(&n->link);
+	ns_put(n->ns);
+	free(n);
+}
+
+int ns_name(struct daemon *d, struct ns *ns, const char *name)
+{
+	char path[PATH_MAX], tmp[PATH_MAX];
+	struct ns_name *old, *n;
+
+	name = plain_name(name);
+	if (!name)
+		return -EINVAL;
+	n = calloc(1, sizeof(*n));
+	if (!n)
+		return -ENOMEM;
+	ns_path(ns, path);
+	snprintf(tmp, sizeof(tmp), "%s/ns/.link", d->dir);
+	unlink(tmp);
+	int err = link(path, tmp) ? -errno : place(d, tmp, name);
+	if (err) {
+		free(n);
+		return err;
+	}
+	snprintf(n->name, sizeof(n->name), "%s", name);
+	n->ns = ns_get(ns);
+	old = find_name(d, name);
+	if (old)
+		name_free(old);
+	cds_list_add(&n->link, &d->names);
+	return 0;
+}
+
+int ns_unname(struct daemon *d, const char *name)
+{
+	char tmp[PATH_MAX];
+	struct ns_name *n;
+
+	name = plain_name(name);
+	n = name ? find_name(d, name) : NULL;
+	if (!n)
+		return -EINVAL;
+	snprintf(tmp, sizeof(tmp), "%s/ns/.empty", d->dir);
+	int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0444);
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	int err = place(d, tmp, name);
+	if (!err)
+		name_free(n);
+	return err;
+}
+
+/* ---- processes ---- */
+
+static struct ns *by_token(struct daemon *d, uint64_t inode)
+{
+	struct token *t;
+
+	cds_list_for_each_entry (t, &d->tokens, link)
+		if (t->inode == inode)
+			return t->ns;
+	return NULL;
+}
+
+static struct ns *by_proc_fd(struct daemon *d, pid_t pid, const char *fd)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%s", (int)pid, fd);
+	if (stat(path, &st) || !S_ISSOCK(st.st_mode))
+		return NULL;
+	return by_token(d, st.st_ino);
+}
+
+/* The token that the process was started with, if it still has it. */
+static struct ns *by_environ(struct daemon *d, pid_t pid)
+{
+	char path[64], *line = NULL;
+	size_t room = 0;
+	struct ns *ns = NULL;
+
+	snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
+	FILE *f = fopen(path, "re");
+	if (!f)
+		return NULL;
+	while (!ns && getdelim(&line, &room, 0, f) > 0) {
+		const char *colon;
+		if (strncmp(line, WEFT_ENV_NETNS "=", sizeof(WEFT_ENV_NETNS)))
+			continue;
+		colon = strchr(line, ':');
+		if (colon && strlen(colon + 1) < 12 && colon[1 + strspn(colon + 1, "0123456789")] == 0)
+			ns = by_proc_fd(d, pid, colon + 1);
+	}
+	free(line);
+	fclose(f);
+	return ns;
+}
+
+/* Any token it holds: of a process that changed its namespace and forked without exec. */
+static struct ns *by_descriptors(struct daemon *d, pid_t pid)
+{
+	char path[64];
+	struct dirent *e;
+	struct ns *ns = NULL;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	DIR *dir = opendir(path);
+	while (dir && !ns && (e = readdir(dir)))
+		ns = by_proc_fd(d, pid, e->d_name);
+	if (dir)
+		closedir(dir);
+	return ns;
+}
+
+struct ns *ns_of_pid(struct daemon *d, pid_t pid, int *err)
+{
+	struct conn *c;
+	struct ns *ns;
+
+	if (pid <= 0) {
+		*err = -ESRCH;
+		return NULL;
+	}
+	cds_list_for_each_entry (c, &d->conns, link)
+		if (c->pid == pid && c->ns)
+			return c->ns;
+	ns = by_environ(d, pid);
+	if (!ns)
+		ns = by_descriptors(d, pid);
+	*err = ns ? 0 : -ESRCH;
+	return ns;
+}
+
+static struct net *resolve_pid(struct weft *weft, uint32_t pid, int *err)
+{
+	struct ns *ns = ns_of_pid(weft->daemon, (pid_t)pid, err);
+
+	return ns ? net_get(ns->net) : NULL;
+}
+
+static struct net *resolve_fd(struct weft *weft, uint32_t pid, int fd, int *err)
+{
+	struct daemon *d = weft->daemon;
+	char path[64];
+	struct stat st;
+	struct ns *ns;
+
+	snprintf(path, sizeof(path), "/proc/%u/fd/%d", pid, fd);
+	if (stat(path, &st)) {
+		*err = -EBADF;
+		return NULL;
+	}
+	cds_list_for_each_entry (ns, &d->spaces, link)
+		if (ns->inode == st.st_ino && ns->dev == st.st_dev)
+			return net_get(ns->net);
+	*err = -EINVAL;
+	return NULL;
+}
+
+const struct nl_resolver ns_resolver = {.by_fd = resolve_fd, .by_pid = resolve_pid};
+
+int ns_init(struct daemon *d)
+{
+	int err;
+
+	d->first = ns_new(d, net_get(d->weft->nets->first), &err);
+	return err;
+}
+
+void ns_fini(struct daemon *d)
+{
+	struct token *t, *next_token;
+	struct ns_name *n, *next_name;
+	struct ns *ns, *next;
+
+	cds_list_for_each_entry_safe (t, next_token, &d->tokens, link)
+		token_close(t);
+	cds_list_for_each_entry_safe (n, next_name, &d->names, link)
+		name_free(n);
+	cds_list_for_each_entry_safe (ns, next, &d->spaces, link)
+		ns_free(ns);
+}

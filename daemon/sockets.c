@@ -1,0 +1,306 @@
+/*
+ * sockets: the daemon's ends of the pairs that programs hold as their sockets.
+ *
+ * A socket that has something for its program is put on the list of dirty ends (end_wake), which is
+ * flushed after each step of the stack and before each answer, so that what a request set off can
+ * be read when the request returns. What the pair does not take stays in the socket's own queue
+ * and goes on when the program has read; a program that never reads keeps the pair's buffer (sized
+ * by its SO_RCVBUF) and rcvbuf bytes busy, and the rest is dropped as the protocol has it.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "daemon.h"
+
+#define DRAIN_MAX 64 /* datagrams taken from one end at a time */
+
+int pair_named(struct daemon *d, int type, int fd[2], const char *fmt, ...)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	char *name = a.sun_path + 1; /* an abstract name */
+	size_t room = sizeof(a.sun_path) - 1, n;
+	va_list ap;
+
+	n = (size_t)snprintf(name, room, "weft/%llx/", (unsigned long long)d->id);
+	va_start(ap, fmt);
+	n += (size_t)vsnprintf(name + n, room - n, fmt, ap);
+	va_end(ap);
+	if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fd))
+		return -errno;
+	if (!bind(fd[1], (struct sockaddr *)&a,
+		  (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + n)))
+		return 0;
+	int err = -errno;
+	close(fd[0]);
+	close(fd[1]);
+	return err;
+}
+
+/* ---- by id ---- */
+
+static unsigned long id_hash(uint64_t id)
+{
+	return (unsigned long)(id * 0x9e3779b97f4a7c15ULL >> 16);
+}
+
+static int id_match(struct cds_lfht_node *node, const void *key)
+{
+	return container_of(node, struct end, node)->sk->id == *(const uint64_t *)key;
+}
+
+struct end *end_by_id(struct daemon *d, uint64_t id)
+{
+	struct cds_lfht_iter iter;
+
+	cds_lfht_lookup(d->ends, id_hash(id), id_match, &id, &iter);
+	struct cds_lfht_node *node = cds_lfht_iter_get_node(&iter);
+	return node ? container_of(node, struct end, node) : NULL;
+}
+
+int ends_init(struct daemon *d)
+{
+	d->ends = cds_lfht_new(64, 64, 0, CDS_LFHT_AUTO_RESIZE, NULL);
+	return d->ends ? 0 : -ENOMEM;
+}
+
+/* ---- to the program ---- */
+
+/* Called by the stack when the socket has something; worker 0. */
+static void end_wake(struct sock *sk)
+{
+	struct end *e = sk->end;
+
+	if (e && !e->blocked && cds_list_empty(&e->dirty))
+		cds_list_add_tail(&e->dirty, &e->d->dirty);
+}
+
+static void watch(struct end *e)
+{
+	worker_fd_mod(e->d->w, &e->fd, EPOLLIN | (e->blocked ? EPOLLOUT : 0));
+}
+
+/* A pair takes no record larger than its buffer. */
+static bool grow(struct end *e, size_t len)
+{
+	int now = 0, want = (int)(len / 2 + 64);
+	socklen_t n = sizeof(now);
+
+	if (getsockopt(e->fd.fd, SOL_SOCKET, SO_SNDBUF, &now, &n) || (size_t)now >= len + 64)
+		return false;
+	return !setsockopt(e->fd.fd, SOL_SOCKET, SO_SNDBUF, &want, sizeof(want));
+}
+
+/* One record. 0, -EAGAIN, or another error: the record is lost. */
+static int push(struct end *e, const struct weft_dgram *meta, const void *data, size_t len)
+{
+	struct iovec iov[2] = {{.iov_base = (void *)meta, .iov_len = sizeof(*meta)},
+			       {.iov_base = (void *)data, .iov_len = len}};
+	struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
+
+	for (;;) {
+		if (sendmsg(e->fd.fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+			return 0;
+		if (errno == EINTR)
+			continue;
+		if (errno != EMSGSIZE || !grow(e, sizeof(*meta) + len))
+			return -errno;
+	}
+}
+
+static int push_rx(struct end *e, const struct sock_rx *rx)
+{
+	const void *data = rx->data;
+
+	if (rx->pkt && rx->pkt->len >= rx->caplen) {
+		data = pkt_data(rx->pkt);
+	} else if (rx->pkt) {
+		if (rx->caplen > WEFT_MSG_MAX)
+			return -EMSGSIZE;
+		pkt_copy_out(rx->pkt, 0, e->d->scratch, (unsigned)rx->caplen);
+		data = e->d->scratch;
+	}
+	return push(e, &rx->meta, data, rx->caplen);
+}
+
+/* The error goes ahead of data that is still queued here: a kernel shows it first, too. */
+static bool flush_error(struct end *e)
+{
+	struct weft_dgram meta = {.kind = WEFT_DGRAM_ERROR};
+
+	if (!e->sk->error)
+		return true;
+	meta.error = e->sk->error;
+	if (push(e, &meta, NULL, 0) == -EAGAIN)
+		return false;
+	sock_take_error(e->sk);
+	return true;
+}
+
+static bool flush_queue(struct end *e)
+{
+	struct sock_rx *rx;
+
+	while ((rx = sock_dequeue(e->sk))) {
+		if (push_rx(e, rx) == -EAGAIN) {
+			sock_requeue(e->sk, rx);
+			return false;
+		}
+		sock_rx_free(e->d->w, rx);
+	}
+	return true;
+}
+
+static void end_flush(struct end *e)
+{
+	if (e->blocked)
+		return;
+	if (!flush_error(e) || !flush_queue(e)) {
+		e->blocked = true;
+		watch(e);
+	} else if ((e->sk->shut & 1) && !e->ended) {
+		e->ended = true;
+		shutdown(e->fd.fd, SHUT_WR);
+	}
+}
+
+void ends_flush(struct daemon *d)
+{
+	while (!cds_list_empty(&d->dirty)) {
+		struct end *e = cds_list_first_entry(&d->dirty, struct end, dirty);
+
+		cds_list_del_init(&e->dirty);
+		end_flush(e);
+	}
+}
+
+void end_sized(struct end *e)
+{
+	int half = (int)MIN(e->sk->rcvbuf / 2, (size_t)INT32_MAX / 2), now = 0;
+	socklen_t n = sizeof(now);
+
+	if (!getsockopt(e->fd.fd, SOL_SOCKET, SO_SNDBUF, &now, &n) && now != 2 * half)
+		setsockopt(e->fd.fd, SOL_SOCKET, SO_SNDBUF, &half, sizeof(half));
+}
+
+/* ---- from the program ---- */
+
+static void end_close(struct end *e)
+{
+	struct daemon *d = e->d;
+
+	cds_list_del(&e->dirty);
+	cds_lfht_del(d->ends, &e->node);
+	worker_fd_del(d->w, &e->fd);
+	close(e->fd.fd);
+	e->sk->wake = NULL;
+	e->sk->end = NULL;
+	sock_close(e->sk);
+	sock_put(e->sk);
+	ns_put(e->ns);
+	d->n_ends--;
+	rcu_free(e);
+	daemon_fd_closed(d);
+}
+
+/* What a program wrote to its descriptor without asking: sent, and an error is for later. */
+static void take_datagram(struct end *e, const uint8_t *data, size_t len)
+{
+	struct weft_dgram meta;
+
+	if (len < sizeof(meta))
+		return;
+	memcpy(&meta, data, sizeof(meta));
+	if (meta.name_len > sizeof(meta.name))
+		return;
+	struct sock_msg m = {.name = meta.name_len ? meta.name : NULL,
+			     .name_len = meta.name_len,
+			     .data = data + sizeof(meta),
+			     .len = len - sizeof(meta),
+			     .flags = (int)meta.msg_flags,
+			     .meta = &meta};
+	ssize_t n = sock_sendmsg(e->sk, &m);
+	if (n < 0)
+		sock_error(e->sk, (int)-n);
+}
+
+static void on_end(struct worker *w, struct worker_fd *f, uint32_t events)
+{
+	struct end *e = container_of(f, struct end, fd);
+	struct daemon *d = e->d;
+	ssize_t n = -1;
+
+	if (e->blocked && (events & EPOLLOUT)) {
+		e->blocked = false;
+		watch(e);
+		end_wake(e->sk);
+	}
+	if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+		return;
+	for (int i = 0; i < DRAIN_MAX; i++) {
+		n = recv(f->fd, d->scratch, WEFT_MSG_MAX, MSG_DONTWAIT);
+		if (n <= 0)
+			break;
+		take_datagram(e, d->scratch, (size_t)n);
+	}
+	if (events & EPOLLHUP)
+		end_close(e);
+	else if (!n && (events & EPOLLIN))
+		/* it has shut down its way out: nothing more comes but the end */
+		worker_fd_mod(d->w, f, e->blocked ? EPOLLOUT : 0);
+}
+
+int end_new(struct conn *c, struct sock *sk, int flags, int *fd)
+{
+	struct daemon *d = c->d;
+	struct end *e = calloc(1, sizeof(*e));
+	int pair[2] = {-1, -1}, err = -ENOMEM;
+
+	if (!e)
+		goto put;
+	err = pair_named(d, SOCK_SEQPACKET | flags, pair, "%llu/%d/%d/%d",
+			 (unsigned long long)sk->id, sk->family, sk->type, sk->protocol);
+	if (err)
+		goto put;
+	e->d = d;
+	e->sk = sk;
+	e->fd.fd = pair[0];
+	e->fd.ready = on_end;
+	CDS_INIT_LIST_HEAD(&e->dirty);
+	err = worker_fd_add(d->w, &e->fd, EPOLLIN);
+	if (err)
+		goto put;
+	e->ns = ns_get(c->ns);
+	cds_lfht_add(d->ends, id_hash(sk->id), &e->node);
+	sk->end = e;
+	sk->wake = end_wake;
+	d->n_ends++;
+	end_sized(e);
+	*fd = pair[1];
+	return 0;
+put:
+	if (pair[0] >= 0) {
+		close(pair[0]);
+		close(pair[1]);
+	}
+	free(e);
+	sock_close(sk);
+	sock_put(sk);
+	return err;
+}
+
+void ends_fini(struct daemon *d)
+{
+	struct cds_lfht_iter iter;
+	struct end *e;
+
+	if (!d->ends)
+		return;
+	cds_lfht_for_each_entry (d->ends, &iter, e, node)
+		end_close(e);
+	rcu_hash_free(d->ends);
+}
