@@ -11,6 +11,7 @@
 
 #include "ctl/devioctl.h"
 #include "ctl/files.h"
+#include "ctl/genl.h"
 #include "ctl/nl.h"
 #include "ctl/rtnl.h"
 #include "dev/event.h"

@@ -98,8 +98,8 @@ void rtnl_addr_notify(struct net *net, const struct in_ifaddr *ifa, uint16_t typ
 
 	if (!echo && !nl_has_listeners(net, NETLINK_ROUTE, RTNLGRP_IPV4_IFADDR))
 		return;
-	struct nlmsghdr *nlh = rtnl_msg_new(type, 0, cause ? cause->portid : 0,
-					    cause ? cause->seq : 0, ADDR_SIZE);
+	struct nlmsghdr *nlh =
+		rtnl_msg_new(type, 0, cause ? cause->portid : 0, cause ? cause->seq : 0, ADDR_SIZE);
 	if (!nlh)
 		return;
 	addr_fill(nlh, ifa, -1);

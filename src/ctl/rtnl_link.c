@@ -101,8 +101,7 @@ int rtnl_link_one_netns(struct nl_req *r, const struct nlattr **tb, bool id_only
 	if (id_only) {
 		if (!tb[IFLA_NET_NS_PID] && !tb[IFLA_NET_NS_FD])
 			return 0;
-		return extack_set(&r->ext, -EOPNOTSUPP,
-				  "specified netns attribute not supported");
+		return extack_set(&r->ext, -EOPNOTSUPP, "specified netns attribute not supported");
 	}
 	if (n > 1)
 		return extack_set(&r->ext, -EINVAL,

@@ -267,9 +267,11 @@ static int create(struct newlink *l)
 {
 	struct nl_req *r = l->r;
 	const struct nlattr **tb = l->tb;
-	struct dev_new n = {
-		.link_net = r->net, .ifindex = l->ifm->ifi_index, .address = address_of(tb),
-		.mtu = mtu_of(tb), .name = name_of(tb, l->name)};
+	struct dev_new n = {.link_net = r->net,
+			    .ifindex = l->ifm->ifi_index,
+			    .address = address_of(tb),
+			    .mtu = mtu_of(tb),
+			    .name = name_of(tb, l->name)};
 	int err = 0;
 
 	n.net = rtnl_link_dest_net(r, tb, &err);

@@ -262,8 +262,8 @@ static int set_identity(struct nl_req *r, struct netdev *dev, const struct ifinf
 	}
 	if (!err && tb[IFLA_IFALIAS]) {
 		const char *alias = mnl_attr_get_payload(tb[IFLA_IFALIAS]);
-		err = netdev_set_alias(
-			dev, alias, strnlen(alias, mnl_attr_get_payload_len(tb[IFLA_IFALIAS])));
+		err = netdev_set_alias(dev, alias,
+				       strnlen(alias, mnl_attr_get_payload_len(tb[IFLA_IFALIAS])));
 	}
 	if (!err && tb[IFLA_BROADCAST])
 		err = set_broadcast(dev, tb[IFLA_BROADCAST]);
@@ -294,8 +294,9 @@ static int set_state(struct nl_req *r, struct netdev *dev, const struct nlattr *
 	if (!err && (tb[IFLA_PROTO_DOWN] || tb[IFLA_PROTO_DOWN_REASON]))
 		err = set_proto_down(r, dev, tb);
 	if (!err && tb[IFLA_XDP])
-		err = extack_set(&r->ext, -EOPNOTSUPP, "underlying driver does not support XDP in "
-						       "native mode");
+		err = extack_set(&r->ext, -EOPNOTSUPP,
+				 "underlying driver does not support XDP in "
+				 "native mode");
 	return err;
 }
 

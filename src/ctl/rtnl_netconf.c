@@ -59,8 +59,7 @@ void rtnl_netconf_notify(struct net *net, const struct netdev *dev, bool dflt, i
 	if (dev && dev->in_dev)
 		notify(net, RTM_NEWNETCONF, dev->ifindex, &dev->in_dev->conf, what);
 	else if (!dev && net->ip4)
-		notify(net, RTM_NEWNETCONF,
-		       dflt ? NETCONFA_IFINDEX_DEFAULT : NETCONFA_IFINDEX_ALL,
+		notify(net, RTM_NEWNETCONF, dflt ? NETCONFA_IFINDEX_DEFAULT : NETCONFA_IFINDEX_ALL,
 		       dflt ? &net->ip4->conf_default : &net->ip4->conf_all, what);
 }
 

@@ -8,7 +8,9 @@
 #define ROW(attr, k) [attr] = {attr, NLA_K_##k, .name = #attr}
 
 static const struct nla_policy nsid_policy[] = {
-	ROW(NETNSA_NSID, U32),	      ROW(NETNSA_PID, U32), ROW(NETNSA_FD, U32),
+	ROW(NETNSA_NSID, U32),
+	ROW(NETNSA_PID, U32),
+	ROW(NETNSA_FD, U32),
 	ROW(NETNSA_TARGET_NSID, U32),
 };
 
@@ -31,8 +33,8 @@ void rtnl_nsid_notify(struct net *net, int nsid, uint16_t type, const struct eve
 
 	if (!echo && !nl_has_listeners(net, NETLINK_ROUTE, RTNLGRP_NSID))
 		return;
-	struct nlmsghdr *nlh = rtnl_msg_new(type, 0, cause ? cause->portid : 0,
-					    cause ? cause->seq : 0, NSID_SIZE);
+	struct nlmsghdr *nlh =
+		rtnl_msg_new(type, 0, cause ? cause->portid : 0, cause ? cause->seq : 0, NSID_SIZE);
 	if (!nlh)
 		return;
 	fill(nlh, nsid, NO_ID);

@@ -7,8 +7,6 @@
  */
 #include "ctl/rtnl_route.h"
 
-#include <arpa/inet.h>
-
 #define ROW(attr, k, ...) [attr] = {attr, NLA_K_##k, .name = #attr, ##__VA_ARGS__}
 
 const struct nla_policy rtnl_route_policy[] = {
@@ -84,7 +82,7 @@ static int read_metrics(struct nl_req *r, const struct nlattr *nest, uint32_t *m
 {
 	const struct nlattr *a;
 
-	mnl_attr_for_each_nested(a, nest) {
+	mnl_attr_for_each_nested (a, nest) {
 		int err = read_metric(r, a, metrics);
 		if (err)
 			return err;
@@ -165,23 +163,22 @@ static int read_multipath(struct nl_req *r, const struct nlattr *a, struct route
 	if (MNL_ALIGN((size_t)nh->rtnh_len) < len)
 		return extack_set(&r->ext, -EOPNOTSUPP, "Multipath routes are not supported");
 	if (cfg->has_gateway || cfg->oif)
-		return extack_set(&r->ext, -EINVAL,
-				  "Nexthop gateway does not match RTA_GATEWAY");
+		return extack_set(&r->ext, -EINVAL, "Nexthop gateway does not match RTA_GATEWAY");
 	int err = nl_parse(tb, RTA_MAX, nh + 1, nh->rtnh_len - sizeof(*nh), rtnl_route_policy,
 			   rtnl_route_n_policy, NL_LIBERAL, r->nlh, &r->ext);
 	if (err)
 		return err;
 	if (nh->rtnh_flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN))
-		return extack_set(
-			&r->ext, -EINVAL,
-			"Invalid flags for nexthop - can not contain DEAD or LINKDOWN");
+		return extack_set(&r->ext, -EINVAL,
+				  "Invalid flags for nexthop - can not contain DEAD or LINKDOWN");
 	cfg->nh_flags |= nh->rtnh_flags;
 	cfg->oif = nh->rtnh_ifindex;
 	cfg->has_oif = cfg->oif;
 	return read_nexthop(r, tb[RTA_GATEWAY], tb[RTA_VIA], cfg);
 }
 
-static int refuse_unknown(struct nl_req *r, const struct nlattr **tb, const struct route_config *cfg)
+static int refuse_unknown(struct nl_req *r, const struct nlattr **tb,
+			  const struct route_config *cfg)
 {
 	if (tb[RTA_NH_ID] && nl_get_u32(tb[RTA_NH_ID])) {
 		if (cfg->oif || cfg->has_gateway || tb[RTA_ENCAP] || tb[RTA_MULTIPATH])
@@ -190,8 +187,9 @@ static int refuse_unknown(struct nl_req *r, const struct nlattr **tb, const stru
 				"Nexthop specification and nexthop id are mutually exclusive");
 		return extack_set(&r->ext, -EINVAL, "Nexthop id does not exist");
 	}
-	if (tb[RTA_ENCAP] || (tb[RTA_ENCAP_TYPE] && mnl_attr_get_payload_len(tb[RTA_ENCAP_TYPE]) >= 2 &&
-			      mnl_attr_get_u16(tb[RTA_ENCAP_TYPE])))
+	if (tb[RTA_ENCAP] ||
+	    (tb[RTA_ENCAP_TYPE] && mnl_attr_get_payload_len(tb[RTA_ENCAP_TYPE]) >= 2 &&
+	     mnl_attr_get_u16(tb[RTA_ENCAP_TYPE])))
 		return extack_set(&r->ext, -EOPNOTSUPP,
 				  "CONFIG_LWTUNNEL is not enabled in this kernel");
 	return 0;
@@ -203,7 +201,7 @@ static int check_prefix(struct nl_req *r, const struct route_config *cfg)
 {
 	if (cfg->dst_len > 32)
 		return extack_set(&r->ext, -EINVAL, "Invalid prefix length");
-	if (cfg->dst_len < 32 && ntohl(cfg->dst) << cfg->dst_len)
+	if (cfg->dst_len < 32 && (__builtin_bswap32(cfg->dst) << cfg->dst_len) != 0)
 		return extack_set(&r->ext, -EINVAL, "Invalid prefix for given prefix length");
 	return 0;
 }
@@ -253,8 +251,7 @@ static int read_config(struct nl_req *r, struct route_config *cfg)
 		return err;
 	read_header(r, cfg);
 	if (cfg->tos & 3)
-		return extack_set(&r->ext, -EINVAL,
-				  "Invalid dsfield (tos): ECN bits must be 0");
+		return extack_set(&r->ext, -EINVAL, "Invalid dsfield (tos): ECN bits must be 0");
 	if (cfg->type > RTN_MAX)
 		return extack_set(&r->ext, -EINVAL, "Invalid route type");
 	read_plain(tb, cfg);

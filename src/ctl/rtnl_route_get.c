@@ -62,7 +62,7 @@ static int check_strict(struct nl_req *r, const struct rtmsg *rtm, const struct 
 	return 0;
 }
 
-static uint16_t get_be16(const struct nlattr *a)
+static uint16_t get_port(const struct nlattr *a)
 {
 	return a && mnl_attr_get_payload_len(a) >= 2 ? mnl_attr_get_u16(a) : 0;
 }
@@ -76,7 +76,7 @@ static int read_query(struct nl_req *r, const struct nlattr **tb, struct query *
 	fl->saddr = tb[RTA_SRC] ? nl_get_u32(tb[RTA_SRC]) : 0;
 	fl->oif = tb[RTA_OIF] ? (int)nl_get_u32(tb[RTA_OIF]) : 0;
 	fl->mark = tb[RTA_MARK] ? nl_get_u32(tb[RTA_MARK]) : 0;
-	fl->tos = q->rtm->rtm_tos & IPTOS_RT_MASK;
+	fl->tos = q->rtm->rtm_tos & 0x1c;
 	fl->proto = IPPROTO_UDP;
 	if (tb[RTA_IP_PROTO]) {
 		fl->proto = nl_get_u8(tb[RTA_IP_PROTO]);
@@ -84,8 +84,8 @@ static int read_query(struct nl_req *r, const struct nlattr **tb, struct query *
 		    fl->proto != IPPROTO_ICMP)
 			return extack_set(&r->ext, -EOPNOTSUPP, "Unsupported ip proto");
 	}
-	fl->sport = get_be16(tb[RTA_SPORT]);
-	fl->dport = get_be16(tb[RTA_DPORT]);
+	fl->sport = get_port(tb[RTA_SPORT]);
+	fl->dport = get_port(tb[RTA_DPORT]);
 	if (tb[RTA_UID])
 		q->uid = nl_get_u32(tb[RTA_UID]);
 	else
@@ -222,8 +222,7 @@ int rtnl_route_get(struct nl_req *r)
 	int err;
 
 	if (mnl_nlmsg_get_payload_len(r->nlh) < sizeof(*q.rtm))
-		return extack_set(&r->ext, -EINVAL,
-				  "ipv4: Invalid header for route get request");
+		return extack_set(&r->ext, -EINVAL, "ipv4: Invalid header for route get request");
 	q.rtm = mnl_nlmsg_get_payload(r->nlh);
 	if (r->strict)
 		err = check_strict(r, q.rtm, tb);

@@ -2,6 +2,5 @@
 #include "drivers/kinds.h"
 
 const struct dev_kind *const weft_kinds[] = {
-	&lo_kind,    &dummy_kind, &veth_kind, &vlan_kind, &mem_kind,
-	&fault_kind, &pcap_kind,  &tap_kind,  NULL,
+	&lo_kind, &dummy_kind, &veth_kind, &vlan_kind, NULL,
 };
