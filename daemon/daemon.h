@@ -106,8 +106,8 @@ struct daemon {
 	uint64_t last_handle;
 	struct ns *first;
 	struct cds_lfht *ends;
-	uint8_t *buf; /* a request, WEFT_MSG_MAX and one */
-	uint8_t *out; /* its answer: struct weft_rep and payload, WEFT_MSG_MAX */
+	uint8_t *buf;	  /* a request, WEFT_MSG_MAX and one */
+	uint8_t *out;	  /* its answer: struct weft_rep and payload, WEFT_MSG_MAX */
 	uint8_t *scratch; /* a datagram, WEFT_MSG_MAX; nobody keeps anything in it */
 };
 

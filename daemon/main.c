@@ -2,8 +2,8 @@
  * main: the life of the daemon: start, loop, end.
  *
  * The loop is the control thread's: a step of worker 0, what the step queued for programs, then
- * sleep until a descriptor or a timer. The folder of the instance is renamed away before anything is
- * closed, so whoever finds the folder under its name finds a daemon that lives or one that died,
+ * sleep until a descriptor or a timer. The folder of the instance is renamed away before anything
+ * is closed, so whoever finds the folder under its name finds a daemon that lives or one that died,
  * never one that is about to go.
  */
 #include <errno.h>
@@ -71,8 +71,7 @@ static void parse(int argc, char **argv, struct options *o)
 			usage();
 		}
 	}
-	if (!o->dir || o->dir[0] != '/' || !o->name || optind != argc ||
-	    o->threads >= WORKERS_MAX)
+	if (!o->dir || o->dir[0] != '/' || !o->name || optind != argc || o->threads >= WORKERS_MAX)
 		usage();
 }
 

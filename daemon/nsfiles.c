@@ -179,9 +179,9 @@ int token_new(struct ns *ns)
 
 	if (!t)
 		return -ENOMEM;
-	int err = pair_named(d, SOCK_SEQPACKET, fd, "ns/%llu/%llu",
-			     (unsigned long long)ns->net->ino,
-			     (unsigned long long)++d->last_handle);
+	int err =
+		pair_named(d, SOCK_SEQPACKET, fd, "ns/%llu/%llu", (unsigned long long)ns->net->ino,
+			   (unsigned long long)++d->last_handle);
 	if (err) {
 		free(t);
 		return err;
@@ -334,7 +334,8 @@ static struct ns *by_environ(struct daemon *d, pid_t pid)
 		if (strncmp(line, WEFT_ENV_NETNS "=", sizeof(WEFT_ENV_NETNS)))
 			continue;
 		colon = strchr(line, ':');
-		if (colon && strlen(colon + 1) < 12 && colon[1 + strspn(colon + 1, "0123456789")] == 0)
+		if (colon && strlen(colon + 1) < 12 &&
+		    colon[1 + strspn(colon + 1, "0123456789")] == 0)
 			ns = by_proc_fd(d, pid, colon + 1);
 	}
 	free(line);

@@ -147,7 +147,8 @@ static int op_send(struct call *k)
 
 static int op_setsockopt(struct call *k)
 {
-	int err = sock_setsockopt(k->sk, (int)k->req->arg0, (int)k->req->arg1, k->data, k->req->len);
+	int err =
+		sock_setsockopt(k->sk, (int)k->req->arg0, (int)k->req->arg1, k->data, k->req->len);
 
 	if (!err && k->req->arg0 == SOL_SOCKET)
 		end_sized(k->end);

@@ -100,9 +100,9 @@ static int update(int fd, const char *name, const struct file_stat *st)
 
 	if (!fstatat(fd, name, &is, AT_SYMLINK_NOFOLLOW)) {
 		if (is_right(&is, st) &&
-		    (st->kind == FILE_LINK ? link_is(fd, name, st->target)
-					   : (is.st_mode & 0777) == (st->mode & 0777u) ||
-						     st->kind == FILE_DIR))
+		    (st->kind == FILE_LINK
+			     ? link_is(fd, name, st->target)
+			     : (is.st_mode & 0777) == (st->mode & 0777u) || st->kind == FILE_DIR))
 			return 0;
 		if (S_ISDIR(is.st_mode)) {
 			char path[PATH_MAX];

@@ -131,8 +131,7 @@ static struct message *message_new(const char *dev)
 		die(1, "%s", strerror(ENOMEM));
 	if (!*dev || strlen(dev) >= IFNAMSIZ)
 		die(EXIT_USAGE, "'%s' cannot be the name of a device", dev);
-	static_assert(offsetof(struct message, ifi) ==
-			      offsetof(struct message, nlh) + NLMSG_HDRLEN,
+	static_assert(offsetof(struct message, ifi) == offsetof(struct message, nlh) + NLMSG_HDRLEN,
 		      "the parts of the datagram touch");
 	m->nlh.nlmsg_len = NLMSG_LENGTH(sizeof(m->ifi));
 	m->nlh.nlmsg_type = RTM_NEWLINK;

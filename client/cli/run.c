@@ -16,7 +16,7 @@
 
 #include "cli.h"
 
-#define USAGE "run [-n NAME] [-k] [-w WORKERS] [--] COMMAND..."
+#define USAGE	 "run [-n NAME] [-k] [-w WORKERS] [--] COMMAND..."
 #define READY_FD 3
 #define TRIES	 200 /* with a daemon that is just ending, 10 ms apart */
 
@@ -201,7 +201,7 @@ static void parse(int argc, char **argv, struct options *o)
 int run_main(int argc, char **argv)
 {
 	struct options o = {0};
-	char dir[PATH_MAX], own[32];
+	char dir[PATH_MAX], own[32] = "";
 	struct client c;
 	int tries = 0;
 

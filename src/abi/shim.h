@@ -83,8 +83,8 @@ enum weft_op {
  * then no longer what SO_ERROR of GETSOCKOPT returns.
  * What a request sets off can be read from the pair when its answer has come.
  * SETSOCKOPT of a filter: the flat array of struct sock_filter.
- * Tokens (NS_NEW, NS_SET; NS_SET with ino 0: a token of the own namespace): one end of a pair, to be
- * kept open and inherited across fork and exec by each process of the namespace, without
+ * Tokens (NS_NEW, NS_SET; NS_SET with ino 0: a token of the own namespace): one end of a pair, to
+ * be kept open and inherited across fork and exec by each process of the namespace, without
  * FD_CLOEXEC; its number stands in WEFT_NETNS. The instance ends, unless kept, when the last
  * connection and the last token have been closed. Their abstract names begin "weft/<instance>/ns/".
  * NS_FILE: arg0 of the reply is the ino. The file holds "<ino>\n"; a name that stands for nothing

@@ -1,16 +1,16 @@
 /*
  * packet_fanout: a group of packet sockets that share the frames of one hook.
  *
- * The group has the tap; its running members stand in an array that is replaced whole (RCU) when one
- * comes or goes. A mode maps a frame to a place in it. Rollover tries the next members when the one
- * chosen has no room. Modes of Linux 6.x but eBPF.
+ * The group has the tap; its running members stand in an array that is replaced whole (RCU) when
+ * one comes or goes. A mode maps a frame to a place in it. Rollover tries the next members when the
+ * one chosen has no room. Modes of Linux 6.x but eBPF.
  */
 #include "packet/packet_core.h"
 
 #include "wire/ip4_hdr.h"
 
 #define FANOUT_DEFAULT_MAX 256
-#define FANOUT_MAX (1u << 16)
+#define FANOUT_MAX	   (1u << 16)
 #ifndef PACKET_FANOUT_FLAG_IGNORE_OUTGOING
 #define PACKET_FANOUT_FLAG_IGNORE_OUTGOING 0x4000
 #endif
@@ -28,11 +28,11 @@ struct packet_fanout {
 	uint16_t protocol;
 	struct netdev *dev;
 	uint32_t max;
-	unsigned refs; /* members, running or not */
-	struct packet_hook *hook; /* while there is a running member */
-	struct members *members;  /* RCU; never NULL */
-	struct cbpf *prog;	  /* RCU */
-	uint32_t next;		  /* atomic: load balancing */
+	unsigned refs;				   /* members, running or not */
+	struct packet_hook *hook;		   /* while there is a running member */
+	struct members *members;		   /* RCU; never NULL */
+	struct cbpf *prog;			   /* RCU */
+	uint32_t next;				   /* atomic: load balancing */
 	uint64_t rolled, rolled_huge, roll_failed; /* atomic */
 	struct rcu_head rcu;
 };
@@ -130,7 +130,7 @@ static struct packet_fanout *group_find(struct packet_core *core, struct net *ne
 {
 	struct packet_fanout *g;
 
-	cds_list_for_each_entry(g, &core->fanouts, link)
+	cds_list_for_each_entry (g, &core->fanouts, link)
 		if (g->net == net && g->id == id)
 			return g;
 	return NULL;

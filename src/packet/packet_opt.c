@@ -208,25 +208,54 @@ int packet_getsockopt(struct sock *sk, int level, int name, void *val, size_t *l
 	if (level != SOL_PACKET_)
 		return -ENOPROTOOPT;
 	switch (name) {
-	case PACKET_STATISTICS: return get_statistics(po, val, len);
-	case PACKET_HDRLEN: return get_hdrlen(val, len);
+	case PACKET_STATISTICS:
+		return get_statistics(po, val, len);
+	case PACKET_HDRLEN:
+		return get_hdrlen(val, len);
 	case PACKET_ROLLOVER_STATS:
 		err = packet_fanout_stats(po, &roll);
 		return err ? err : put(val, len, &roll, sizeof(roll));
-	case PACKET_AUXDATA: v = po->auxdata; break;
-	case PACKET_ORIGDEV: v = po->origdev; break;
-	case PACKET_VNET_HDR: v = !!po->vnet_hdr_sz; break;
-	case OPT_VNET_HDR_SZ: v = po->vnet_hdr_sz; break;
-	case PACKET_VERSION: v = po->version; break;
-	case PACKET_RESERVE: v = (int)po->reserve; break;
-	case PACKET_LOSS: v = po->loss; break;
-	case PACKET_TIMESTAMP: v = po->tstamp; break;
-	case PACKET_FANOUT: v = (int)packet_fanout_opt(po); break;
-	case PACKET_IGNORE_OUTGOING: v = po->ignore_outgoing; break;
-	case PACKET_TX_HAS_OFF: v = po->has_off; break;
-	case PACKET_QDISC_BYPASS: v = po->qdisc_bypass; break;
-	case PACKET_COPY_THRESH: v = (int)po->copy_thresh; break;
-	default: return -ENOPROTOOPT;
+	case PACKET_AUXDATA:
+		v = po->auxdata;
+		break;
+	case PACKET_ORIGDEV:
+		v = po->origdev;
+		break;
+	case PACKET_VNET_HDR:
+		v = !!po->vnet_hdr_sz;
+		break;
+	case OPT_VNET_HDR_SZ:
+		v = po->vnet_hdr_sz;
+		break;
+	case PACKET_VERSION:
+		v = po->version;
+		break;
+	case PACKET_RESERVE:
+		v = (int)po->reserve;
+		break;
+	case PACKET_LOSS:
+		v = po->loss;
+		break;
+	case PACKET_TIMESTAMP:
+		v = po->tstamp;
+		break;
+	case PACKET_FANOUT:
+		v = (int)packet_fanout_opt(po);
+		break;
+	case PACKET_IGNORE_OUTGOING:
+		v = po->ignore_outgoing;
+		break;
+	case PACKET_TX_HAS_OFF:
+		v = po->has_off;
+		break;
+	case PACKET_QDISC_BYPASS:
+		v = po->qdisc_bypass;
+		break;
+	case PACKET_COPY_THRESH:
+		v = (int)po->copy_thresh;
+		break;
+	default:
+		return -ENOPROTOOPT;
 	}
 	return put(val, len, &v, sizeof(v));
 }

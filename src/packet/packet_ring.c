@@ -1,20 +1,21 @@
 /*
- * packet_ring: receive rings in memory shared with the program (TPACKET_V1 to V3), and the memory of
- * transmit rings. Worker 0 alone.
+ * packet_ring: receive rings in memory shared with the program (TPACKET_V1 to V3), and the memory
+ * of transmit rings. Worker 0 alone.
  *
- * Layout as in linux/if_packet.h: a frame of V1 and V2 is a header, padding, struct sockaddr_ll, then
- * the bytes, so placed that the network header is aligned. A frame belongs to the program while its
- * status has TP_STATUS_USER; the status is written last, with release order, and read with acquire.
- * The receive ring lies first in the memory, the transmit ring behind it, as mmap(2) shows them.
+ * Layout as in linux/if_packet.h: a frame of V1 and V2 is a header, padding, struct sockaddr_ll,
+ * then the bytes, so placed that the network header is aligned. A frame belongs to the program
+ * while its status has TP_STATUS_USER; the status is written last, with release order, and read
+ * with acquire. The receive ring lies first in the memory, the transmit ring behind it, as mmap(2)
+ * shows them.
  */
 #include "packet/packet_core.h"
 
-#include <linux/virtio_net.h>
 #include <fcntl.h>
+#include <linux/virtio_net.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define PAGE 4096u
+#define PAGE	 4096u
 #define RING_MAX (1ull << 32)
 
 /* ---- memory ---- */
@@ -160,7 +161,7 @@ int packet_ring_set(struct packet_sock *po, const void *val, size_t len, bool tx
 		err = -EINVAL;
 	if (err)
 		return err;
-	size_t size = (size_t)new.block_size * new.block_nr;
+	size_t size = (size_t) new.block_size *new.block_nr;
 
 	po->hdrlen = hdrlen_of(po->version);
 	new.mem = r->mem;
@@ -193,7 +194,8 @@ static uint64_t status_get(const struct packet_sock *po, uint8_t *frame)
 static void status_set(const struct packet_sock *po, uint8_t *frame, uint32_t status)
 {
 	if (po->version == TPACKET_V1)
-		__atomic_store_n(&((struct tpacket_hdr *)frame)->tp_status, status, __ATOMIC_RELEASE);
+		__atomic_store_n(&((struct tpacket_hdr *)frame)->tp_status, status,
+				 __ATOMIC_RELEASE);
 	else
 		__atomic_store_n(&((struct tpacket2_hdr *)frame)->tp_status, status,
 				 __ATOMIC_RELEASE);
@@ -206,8 +208,8 @@ int packet_has_room(const struct packet_sock *po)
 	if (!po->rx.mem)
 		return used >= po->sk.rcvbuf ? 0 : po->sk.rcvbuf - used > po->sk.rcvbuf / 4 ? 2 : 1;
 	if (po->version == TPACKET_V3) {
-		struct tpacket_block_desc *b = (void *)(po->rx.mem + (size_t)po->r3.active *
-								       po->rx.block_size);
+		struct tpacket_block_desc *b =
+			(void *)(po->rx.mem + (size_t)po->r3.active * po->rx.block_size);
 
 		if (!po->r3.frozen)
 			return 2;
@@ -280,7 +282,7 @@ static void put_vnet(const struct packet_sock *po, const struct packet_frame *f,
 	}
 	if (f->v.gso == PKT_GSO_TCP4 || f->v.gso == PKT_GSO_TCP6) {
 		h.hdr.gso_type = f->v.gso == PKT_GSO_TCP4 ? VIRTIO_NET_HDR_GSO_TCPV4
-							   : VIRTIO_NET_HDR_GSO_TCPV6;
+							  : VIRTIO_NET_HDR_GSO_TCPV6;
 		h.hdr.gso_size = f->v.gso_size;
 	}
 	memcpy(to, &h, po->vnet_hdr_sz);
@@ -424,8 +426,8 @@ void packet_ring_rcv(struct worker *w, struct packet_sock *po, struct packet_fra
 		rcv_v3(po, f, &at);
 		return;
 	}
-	if (at.mac + snaplen > po->rx.frame_size && !status_get(po, frame_at(&po->rx, po->rx.head)) &&
-	    queue_copy(w, po, f))
+	if (at.mac + snaplen > po->rx.frame_size &&
+	    !status_get(po, frame_at(&po->rx, po->rx.head)) && queue_copy(w, po, f))
 		at.status |= TP_STATUS_COPY;
 	rcv_v12(po, f, &at);
 }

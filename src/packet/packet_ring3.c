@@ -1,17 +1,17 @@
 /*
  * packet_ring3: the blocks of TPACKET_V3. Worker 0 alone.
  *
- * Frames of any size are packed into a block; the block goes to the program as a whole, when the next
- * frame does not fit or when its first frame has waited for the time the program set; an empty block
- * needs no timer. When the next block still belongs to the program the ring is frozen: frames are
- * dropped until that block comes back.
+ * Frames of any size are packed into a block; the block goes to the program as a whole, when the
+ * next frame does not fit or when its first frame has waited for the time the program set; an empty
+ * block needs no timer. When the next block still belongs to the program the ring is frozen: frames
+ * are dropped until that block comes back.
  *
  * What is needed to go on filling is kept here and only mirrored into the shared block header.
  */
 #include "packet/packet_core.h"
 
 #define RETIRE_DEFAULT (8 * NSEC_PER_MSEC)
-#define BLK_HDR align_up(sizeof(struct tpacket_block_desc), 8)
+#define BLK_HDR	       align_up(sizeof(struct tpacket_block_desc), 8)
 
 static struct tpacket_block_desc *block_at(const struct packet_sock *po, uint32_t i)
 {
@@ -167,8 +167,8 @@ void packet_ring3_open(struct packet_sock *po, const struct tpacket_req3 *req)
 						     : RETIRE_DEFAULT,
 		.next_seq = 1,
 	};
-	r->max_frame_len = po->rx.block_size -
-			   (uint32_t)(BLK_HDR + align_up((size_t)r->sizeof_priv, 8));
+	r->max_frame_len =
+		po->rx.block_size - (uint32_t)(BLK_HDR + align_up((size_t)r->sizeof_priv, 8));
 	timer_init(&r->timer, retire_fn);
 	open_block(po);
 }

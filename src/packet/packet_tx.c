@@ -10,7 +10,7 @@
 /* One frame on its way out. */
 struct frame_tx {
 	struct netdev *dev;
-	uint16_t proto; /* be16 */
+	uint16_t proto;	     /* be16 */
 	const uint8_t *addr; /* SOCK_DGRAM: the link address to send to; NULL: none was given */
 	uint32_t reserve;    /* link header that the data begins with */
 };
@@ -145,8 +145,7 @@ static int send_frame(struct packet_sock *po, const struct frame_tx *tx, const v
 		goto free;
 	p->protocol = frame_proto(tx, p);
 	/* The four bytes beyond the MTU are for a tag alone. */
-	if (!gso && len > dev->mtu + tx->reserve &&
-	    p->protocol != __builtin_bswap16(ETH_P_8021Q)) {
+	if (!gso && len > dev->mtu + tx->reserve && p->protocol != __builtin_bswap16(ETH_P_8021Q)) {
 		err = -EMSGSIZE;
 		goto free;
 	}
@@ -214,11 +213,14 @@ static struct ring_frame slot_read(const struct packet_sock *po, void *slot)
 static void slot_status(const struct packet_sock *po, void *slot, uint32_t status)
 {
 	if (po->version == TPACKET_V1)
-		__atomic_store_n(&((struct tpacket_hdr *)slot)->tp_status, status, __ATOMIC_RELEASE);
+		__atomic_store_n(&((struct tpacket_hdr *)slot)->tp_status, status,
+				 __ATOMIC_RELEASE);
 	else if (po->version == TPACKET_V2)
-		__atomic_store_n(&((struct tpacket2_hdr *)slot)->tp_status, status, __ATOMIC_RELEASE);
+		__atomic_store_n(&((struct tpacket2_hdr *)slot)->tp_status, status,
+				 __ATOMIC_RELEASE);
 	else
-		__atomic_store_n(&((struct tpacket3_hdr *)slot)->tp_status, status, __ATOMIC_RELEASE);
+		__atomic_store_n(&((struct tpacket3_hdr *)slot)->tp_status, status,
+				 __ATOMIC_RELEASE);
 }
 
 /* Offset of the data in its slot, or -errno. */

@@ -72,8 +72,8 @@ static inline struct inet_sock *inet_sk(const struct sock *sk)
 
 /* ---- inet.c ---- */
 
-/* A kind of socket. any: takes every protocol number but 0 (raw); main: what protocol 0 means for the
- * type. Static memory. At most 8. */
+/* A kind of socket. any: takes every protocol number but 0 (raw); main: what protocol 0 means for
+ * the type. Static memory. At most 8. */
 struct inet_row {
 	int type, protocol;
 	bool any, main;
@@ -96,8 +96,8 @@ void inet_disconnect(struct inet_sock *in);
 int inet_getname(struct sock *sk, bool peer, struct sockaddr *a, size_t *len);
 int inet_shutdown(struct sock *sk, int how);
 int inet_ioctl(struct sock *sk, unsigned long cmd, void *arg, size_t len);
-/* The head and a line of /proc/net/{udp,raw,icmp}: the slot's column takes `width` places; all but raw
- * pad their lines to one length. */
+/* The head and a line of /proc/net/{udp,raw,icmp}: the slot's column takes `width` places; all but
+ * raw pad their lines to one length. */
 void inet_show_head(FILE *out, int width, bool pad);
 void inet_show_line(FILE *out, const struct inet_sock *in, int width, unsigned slot, bool pad);
 
@@ -138,10 +138,11 @@ struct pkt *inet_tx_pkt(struct inet_sock *in, size_t head, const void *data, siz
 /* Name and control messages of a datagram. ip: its IP header. Any worker. */
 void inet_rx_meta(struct worker *w, const struct inet_sock *in, struct sock_rx *rx, const void *ip,
 		  const struct netdev *dev, uint16_t port);
-/* A view of p that starts at its IP header, wherever its data starts now; for reading and copying. */
+/* A view of p that starts at its IP header, wherever its data starts now; for reading and copying.
+ */
 struct pkt inet_at_l3(const struct pkt *p);
-/* A copy of p (or of a view) for this socket, delivered unless its queue is full. Borrows p. False: not
- * delivered. Any worker, RCU. */
+/* A copy of p (or of a view) for this socket, delivered unless its queue is full. Borrows p. False:
+ * not delivered. Any worker, RCU. */
 bool inet_deliver_copy(struct worker *w, struct inet_sock *in, struct netdev *dev, struct pkt *p,
 		       const void *ip, uint16_t port);
 /* What an ICMP error means: errno; *hard: a connected socket is told. 0: nothing. */

@@ -1,9 +1,10 @@
 /*
  * udp: the User Datagram Protocol over IPv4 (RFC 768, 1122 4.1), for 10^5 sockets.
  *
- * udp_table holds the sockets: by port, for binding and groups, and in one hash table for the look-up of
- * a datagram's receiver: a connected socket under its four addresses and ports, any other under its
- * own. udp_input finds receivers on any worker under RCU; udp.c is the socket's calls, on control.
+ * udp_table holds the sockets: by port, for binding and groups, and in one hash table for the
+ * look-up of a datagram's receiver: a connected socket under its four addresses and ports, any
+ * other under its own. udp_input finds receivers on any worker under RCU; udp.c is the socket's
+ * calls, on control.
  */
 #pragma once
 

@@ -8,10 +8,11 @@
 
 struct udp_sock;
 
-/* A socket's place in the tables. Made anew with every move: readers may still be at the old one. */
+/* A socket's place in the tables. Made anew with every move: readers may still be at the old one.
+ */
 struct udp_entry {
-	struct cds_lfht_node node;  /* in udp_core.socks */
-	struct cds_list_head link;  /* in udp_port.entries; RCU */
+	struct cds_lfht_node node; /* in udp_core.socks */
+	struct cds_list_head link; /* in udp_port.entries; RCU */
 	struct udp_sock *us;
 	unsigned long hash;
 	bool connected; /* hashed under both ends */

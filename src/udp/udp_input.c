@@ -101,7 +101,7 @@ static void deliver_group(struct worker *w, const struct udp_flow *f, struct net
 	struct udp_entry *e;
 
 	if (port) {
-		cds_list_for_each_entry_rcu(e, &port->entries, link) {
+		cds_list_for_each_entry_rcu (e, &port->entries, link) {
 			if (!wants_group(e, f))
 				continue;
 			if (last) {
@@ -140,8 +140,8 @@ void udp_input(struct worker *w, struct netdev *dev, struct pkt *p)
 		return;
 	}
 	ip = pkt_l3(p);
-	struct udp_flow f = {.net = dev->net, .raddr = ip->saddr, .laddr = ip->daddr,
-			     .ifindex = dev->ifindex};
+	struct udp_flow f = {
+		.net = dev->net, .raddr = ip->saddr, .laddr = ip->daddr, .ifindex = dev->ifindex};
 
 	memcpy(&f.rport, pkt_data(p), 2);
 	memcpy(&f.lport, pkt_data(p) + 2, 2);
@@ -167,7 +167,9 @@ void udp_error(struct worker *w, struct netdev *dev, struct pkt *p, uint8_t type
 {
 	const struct ip4_hdr *inner = (const struct ip4_hdr *)pkt_data(p);
 	unsigned hlen = inner->ihl * 4u;
-	struct udp_flow f = {.net = dev->net, .raddr = inner->daddr, .laddr = inner->saddr,
+	struct udp_flow f = {.net = dev->net,
+			     .raddr = inner->daddr,
+			     .laddr = inner->saddr,
 			     .ifindex = dev->ifindex};
 	struct inet_sock *in;
 	struct udp_sock *us;

@@ -5,9 +5,9 @@
 
 #include "base/csum.h"
 
-#define UDP_HLEN 8
+#define UDP_HLEN	 8
 #define UDP_SEGMENTS_MAX 128
-#define UDP_MAX (0xffff - UDP_HLEN - 20)
+#define UDP_MAX		 (0xffff - UDP_HLEN - 20)
 
 /* One datagram. */
 static int send_one(struct udp_sock *us, struct inet_tx *t, const uint8_t *data, size_t len)

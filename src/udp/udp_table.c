@@ -121,9 +121,9 @@ int udp_rehash(struct udp_sock *us)
 	e->laddr = in->rcv_saddr;
 	e->raddr = in->daddr;
 	e->rport = in->dport;
-	e->hash = e->connected ? conn_hash(&weft->key, in->sk.net, in->num, e->laddr, e->rport,
-					   e->raddr)
-			       : addr_hash(&weft->key, in->sk.net, in->num, e->laddr);
+	e->hash = e->connected
+			  ? conn_hash(&weft->key, in->sk.net, in->num, e->laddr, e->rport, e->raddr)
+			  : addr_hash(&weft->key, in->sk.net, in->num, e->laddr);
 	cds_lfht_node_init(&e->node);
 	rcu_read_lock();
 	cds_lfht_add(weft->udp->socks, e->hash, &e->node);
@@ -171,7 +171,7 @@ static bool port_free(const struct udp_port *p, const struct udp_sock *us)
 	const struct udp_entry *e;
 
 	if (p)
-		cds_list_for_each_entry(e, &p->entries, link)
+		cds_list_for_each_entry (e, &p->entries, link)
 			if (e->us != us && conflict(&e->us->in, &us->in))
 				return false;
 	return true;
