@@ -115,7 +115,6 @@ static int core_init(struct weft *weft)
 		.workers = weft->worker,
 		.ip4_input = ip4_input,
 		.arp_input = arp_input,
-		.vlan_input = vlan_input,
 	};
 	net_set_init(weft->nets, weft, weft->dev, net_modules);
 	return 0;

@@ -1,6 +1,6 @@
 /*
- * kind: what a driver declares. One `struct dev_kind` a driver; tools/…/meson.build and
- * src/drivers/kinds.c hold the table: a new driver is one folder and one line there.
+ * kind: what a driver declares. One `struct dev_kind` a driver, NAME_kind in folder NAME; the
+ * table is drivers/meson.build's: a new driver is one folder and one row there.
  *
  * A driver knows nothing of netlink. Its settings are a plain struct; a table of struct dev_param
  * says which IFLA_<KIND>_* attribute is which member, so that `ip link add ... type KIND ...`,

@@ -222,8 +222,8 @@ struct dev_core {
 	struct event_chain *events;
 	const struct dev_kind *const *kinds; /* NULL-terminated */
 	proto_input_fn *ip4_input, *ip6_input, *arp_input;
-	/* VLAN driver's hook: takes the tagged packets out of b (or re-aims p->dev); see
-	 * drivers/vlan */
+	/* VLAN driver's hook, set with the first VLAN device: takes the tagged packets that one
+	 * claims out of b */
 	void (*vlan_input)(struct worker *w, struct netdev *dev, struct batch *b);
 	struct worker **workers;      /* [n_workers] */
 	struct cds_list_head reaping; /* struct dev_reap.link; empty or NULLs before first use */

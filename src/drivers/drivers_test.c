@@ -78,7 +78,6 @@ static int setup(void **state)
 		.kinds = kinds,
 		.workers = b->weft.worker,
 		.arp_input = swallow,
-		.vlan_input = vlan_input,
 	};
 	net_set_init(&b->nets, &b->weft, &b->core, none);
 	b->a = net_new(&b->nets, &err);

@@ -2,5 +2,8 @@
 #include "drivers/kinds.h"
 
 const struct dev_kind *const weft_kinds[] = {
-	&lo_kind, &dummy_kind, &veth_kind, &vlan_kind, NULL,
+#define DRIVER(name) &name##_kind,
+#include "drivers/kinds.def"
+#undef DRIVER
+	NULL,
 };

@@ -1,6 +1,7 @@
 /*
- * kinds: the table of drivers. A new driver is a folder and a line in kinds.c and meson.build.
- * The first is the loopback device that every namespace has.
+ * kinds: the table of drivers. A new driver is a folder and a row in meson.build, which writes
+ * kinds.def: the drivers that option `drivers` selects. The first is the loopback device that
+ * every namespace has.
  */
 #pragma once
 
@@ -8,14 +9,6 @@
 
 extern const struct dev_kind *const weft_kinds[]; /* NULL-terminated */
 
-extern const struct dev_kind lo_kind;
-extern const struct dev_kind dummy_kind;
-extern const struct dev_kind fault_kind;
-extern const struct dev_kind mem_kind;
-extern const struct dev_kind pcap_kind;
-extern const struct dev_kind tap_kind;
-extern const struct dev_kind veth_kind;
-extern const struct dev_kind vlan_kind;
-
-/* dev_core's hook: takes the tagged frames that a VLAN device claims out of b. */
-void vlan_input(struct worker *w, struct netdev *dev, struct batch *b);
+#define DRIVER(name) extern const struct dev_kind name##_kind;
+#include "drivers/kinds.def"
+#undef DRIVER

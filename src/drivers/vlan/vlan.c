@@ -95,7 +95,7 @@ static void group_del(struct netdev *lower, const struct vlan *v)
 
 /* ---- packets ---- */
 
-void vlan_input(struct worker *w, struct netdev *dev, struct batch *b)
+static void vlan_input(struct worker *w, struct netdev *dev, struct batch *b)
 {
 	struct netdev *run_dev = NULL;
 	struct batch run;
@@ -340,6 +340,7 @@ static int vlan_create(struct dev_core *core, const struct dev_new *n, struct ne
 	dev = netdev_alloc(core, &vlan_kind, n->n_txq, n->n_rxq);
 	if (!dev)
 		return -ENOMEM;
+	WRITE_ONCE(core->vlan_input, vlan_input);
 	v = dev->priv;
 	*v = (struct vlan){n->link, p->id, p->protocol, VLAN_FLAG_REORDER_HDR};
 	v->flags = (v->flags & ~p->bits.mask) | (p->bits.flags & p->bits.mask);
