@@ -3,7 +3,8 @@
  *
  * A sender that posts while the worker is about to sleep must not be missed: the worker raises
  * `sleeping`, then looks at its inbox once more; a sender posts, then looks at `sleeping`. Both
- * sides put a full barrier between (the exchange), so at least one of them sees the other.
+ * sides put a full barrier between (the exchange), so at least one of them sees the other. Those
+ * who fill a ring that only a poller looks into leave `woken` behind instead of a message.
  */
 #include "run/worker.h"
 
@@ -297,6 +298,7 @@ static unsigned run_ready(struct worker *w)
 
 void worker_wake(struct worker *w)
 {
+	__atomic_store_n(&w->woken, 1, __ATOMIC_SEQ_CST);
 	if (__atomic_exchange_n(&w->sleeping, 0, __ATOMIC_SEQ_CST) && w->wakefd >= 0) {
 		uint64_t one = 1;
 		ssize_t n = write(w->wakefd, &one, sizeof(one));
@@ -329,7 +331,8 @@ void worker_sleep(struct worker *w, uint64_t until)
 {
 	if (w->epfd >= 0) {
 		__atomic_exchange_n(&w->sleeping, 1, __ATOMIC_SEQ_CST);
-		if (!has_work(w) && !__atomic_load_n(&w->stop, __ATOMIC_SEQ_CST))
+		if (!__atomic_exchange_n(&w->woken, 0, __ATOMIC_SEQ_CST) && !has_work(w) &&
+		    !__atomic_load_n(&w->stop, __ATOMIC_SEQ_CST))
 			wait_ready(w, until);
 		__atomic_store_n(&w->sleeping, 0, __ATOMIC_SEQ_CST);
 	}

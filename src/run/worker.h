@@ -102,6 +102,7 @@ struct worker {
 	struct cds_wfcq_tail msg_tail;
 	struct cds_wfcq_head msg_head;
 	int sleeping;	  /* atomic */
+	int woken;	  /* atomic: worker_wake() came since the last sleep */
 	int stop;	  /* atomic */
 	int epfd, wakefd; /* -1 until worker_open_fds() */
 	/* events being delivered, so that worker_fd_del() can withdraw those that wait */

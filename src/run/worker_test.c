@@ -252,6 +252,10 @@ static void test_fd_del(void **state)
 	uint64_t n_sleeps = w.n_sleeps;
 	worker_sleep(&w, clock_mono() + NSEC_PER_MSEC);
 	assert_int_equal(w.n_sleeps, n_sleeps + 1);
+	/* who was woken while awake looks at its pollers once more before it sleeps */
+	worker_wake(&w);
+	worker_sleep(&w, UINT64_MAX);
+	assert_int_equal(w.n_sleeps, n_sleeps + 1);
 	/* the time asleep is in no stage */
 	assert_int_equal(w.stages[STAGE_IDLE].packets, 1);
 	assert_true(w.stages[STAGE_IDLE].cycles <= w.busy_cycles);
