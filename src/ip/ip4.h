@@ -316,6 +316,9 @@ struct ip4_hooks {
 	bool (*raw)(struct worker *w, struct netdev *dev, struct pkt *p, uint8_t proto);
 	void (*raw_error)(struct worker *w, struct netdev *dev, struct pkt *p, uint8_t type,
 			  uint8_t code, uint32_t info);
+	/* A datagram to be forwarded that bears the router alert option (RFC 2113): does a socket
+	 * want it? With `give` it gets it instead of its destination. Data at l3. Borrows. */
+	bool (*router_alert)(struct worker *w, struct netdev *dev, struct pkt *p, bool give);
 	/* ICMP messages for ping sockets (echo replies). Borrows. */
 	void (*ping)(struct worker *w, struct netdev *dev, struct pkt *p);
 	void (*ping_error)(struct worker *w, struct netdev *dev, struct pkt *p, uint8_t type,

@@ -75,6 +75,24 @@ static void forward_out(struct worker *w, const struct ip4_rx *rx, struct pkt *p
 		ip4_output_fi(w, fi, p, gw);
 }
 
+/* Gives p to those who asked for router alerts; false: nobody did. Takes p then. */
+static bool alert(struct worker *w, const struct ip4_rx *rx, struct pkt *p)
+{
+	const struct ip4_hooks *hooks = &rx->core->hooks;
+	const struct ip4_hdr *ip = pkt_l3(p);
+
+	if (!hooks->router_alert || !hooks->router_alert(w, rx->dev, p, false))
+		return false;
+	if (get_be16(&ip->frag_off) & (IP4_MF | IP4_OFFSET)) {
+		p = ip4_reasm(w, rx->net, rx->dev, p);
+		if (!p)
+			return true;
+	}
+	hooks->router_alert(w, rx->dev, p, true);
+	pkt_free(&w->cache, p);
+	return true;
+}
+
 void ip4_forward_one(struct worker *w, const struct ip4_rx *rx, struct pkt *p, struct fib_info *fi,
 		     struct ip4_opt *o, bool on_link)
 {
@@ -85,6 +103,8 @@ void ip4_forward_one(struct worker *w, const struct ip4_rx *rx, struct pkt *p, s
 		pkt_drop(w, p, DROP_OTHERHOST);
 		return;
 	}
+	if (o && o->router_alert && alert(w, rx, p))
+		return;
 	if (ip->ttl <= 1) {
 		mib[MIB_Ip_InHdrErrors]++;
 		icmp4_error(w, p, ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0);

@@ -239,6 +239,7 @@ static int ping_sock_init(struct sock *sk)
 	if (READ_ONCE(range[0]) > READ_ONCE(range[1]))
 		return -EACCES;
 	inet_sock_init(inet_sk(sk));
+	sk->reuseaddr = true;
 	return 0;
 }
 

@@ -12,6 +12,8 @@ struct raw_sock {
 	struct inet_sock in;
 	struct cds_lfht_node node;
 	uint32_t icmp_filter; /* bit: type is not wanted */
+	bool alert;
+	struct cds_list_head alert_link;
 };
 
 static struct raw_sock *raw_sk(const struct sock *sk)
@@ -101,6 +103,27 @@ static bool raw_input(struct worker *w, struct netdev *dev, struct pkt *p, uint8
 	}
 	stage_leave(w, prev);
 	return taken;
+}
+
+/* A datagram on its way through that asks for the routers' attention. */
+static bool raw_router_alert(struct worker *w, struct netdev *dev, struct pkt *p, bool give)
+{
+	struct raw_core *core = w->weft->raw;
+	const struct ip4_hdr *ip = pkt_l3(p);
+	bool any = false;
+	struct raw_sock *r;
+
+	cds_list_for_each_entry_rcu (r, &core->alerts, alert_link) {
+		const struct sock *sk = &r->in.sk;
+
+		if (sk->net != dev->net || r->in.num != ip->protocol ||
+		    (sk->bound_if && sk->bound_if != dev->ifindex))
+			continue;
+		any = true;
+		if (give)
+			inet_deliver_copy(w, &r->in, dev, p, ip, 0);
+	}
+	return any;
 }
 
 static void error_one(struct worker *w, struct netdev *dev, struct raw_sock *r, struct pkt *p,
@@ -226,6 +249,7 @@ static int raw_sock_init(struct sock *sk)
 	struct raw_sock *r = raw_sk(sk);
 
 	inet_sock_init(&r->in);
+	sk->reuseaddr = true;
 	if (sk->protocol > UINT8_MAX)
 		return -EPROTONOSUPPORT;
 	r->in.num = (uint16_t)sk->protocol;
@@ -244,6 +268,8 @@ static void raw_release(struct sock *sk)
 	struct raw_core *core = sk->weft->raw;
 	struct raw_sock *r = raw_sk(sk);
 
+	if (r->alert)
+		cds_list_del_rcu(&r->alert_link);
 	rcu_read_lock();
 	cds_lfht_del(core->raw, &r->node);
 	rcu_read_unlock();
@@ -279,11 +305,36 @@ static int raw_connect(struct sock *sk, const struct sockaddr *a, size_t len)
 	return 0;
 }
 
+static int set_router_alert(struct raw_sock *r, const void *val, size_t len)
+{
+	struct raw_core *core = r->in.sk.weft->raw;
+	int on = 0;
+
+	if (len >= sizeof(on))
+		memcpy(&on, val, sizeof(on));
+	else if (len)
+		on = *(const uint8_t *)val;
+	if (r->in.num == IPPROTO_RAW)
+		return -EINVAL;
+	if (on && r->alert)
+		return -EADDRINUSE;
+	if (!on && !r->alert)
+		return -ENOBUFS;
+	r->alert = on;
+	if (on)
+		cds_list_add_rcu(&r->alert_link, &core->alerts);
+	else
+		cds_list_del_rcu(&r->alert_link);
+	return 0;
+}
+
 static int raw_setsockopt(struct sock *sk, int level, int name, const void *val, size_t len)
 {
 	struct raw_sock *r = raw_sk(sk);
 	uint32_t filter = r->icmp_filter;
 
+	if (level == IPPROTO_IP && name == IP_ROUTER_ALERT)
+		return set_router_alert(r, val, len);
 	if (level != IPPROTO_RAW)
 		return ip_opts_set(sk, level, name, val, len);
 	if (name != ICMP_FILTER)
@@ -297,6 +348,8 @@ static int raw_setsockopt(struct sock *sk, int level, int name, const void *val,
 
 static int raw_getsockopt(struct sock *sk, int level, int name, void *val, size_t *len)
 {
+	if (level == IPPROTO_IP && name == IP_ROUTER_ALERT)
+		return ip_opts_put(val, len, raw_sk(sk)->alert);
 	if (level != IPPROTO_RAW)
 		return ip_opts_get(sk, level, name, val, len);
 	if (name != ICMP_FILTER)
@@ -342,6 +395,7 @@ int raw_init(struct weft *weft)
 	if (!core)
 		return -ENOMEM;
 	core->weft = weft;
+	CDS_INIT_LIST_HEAD(&core->alerts);
 	core->raw = cds_lfht_new(64, 64, 0, CDS_LFHT_AUTO_RESIZE, NULL);
 	if (!core->raw)
 		goto free_core;
@@ -353,6 +407,7 @@ int raw_init(struct weft *weft)
 	weft->raw = core;
 	ip4_hooks(weft)->raw = raw_input;
 	ip4_hooks(weft)->raw_error = raw_error;
+	ip4_hooks(weft)->router_alert = raw_router_alert;
 	return 0;
 free_table:
 	cds_lfht_destroy(core->raw, NULL);
@@ -369,6 +424,7 @@ void raw_fini(struct weft *weft)
 		return;
 	ip4_hooks(weft)->raw = NULL;
 	ip4_hooks(weft)->raw_error = NULL;
+	ip4_hooks(weft)->router_alert = NULL;
 	ping_fini(core);
 	cds_lfht_destroy(core->raw, NULL);
 	free(core);

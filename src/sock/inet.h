@@ -105,6 +105,8 @@ void inet_show_line(FILE *out, const struct inet_sock *in, int width, unsigned s
 
 int ip_opts_set(struct sock *sk, int level, int name, const void *val, size_t len);
 int ip_opts_get(struct sock *sk, int level, int name, void *val, size_t *len);
+/* The answer of an option that is one int: a short room gets a byte. */
+int ip_opts_put(void *val, size_t *len, int v);
 /* -ENOPROTOOPT: not about groups. */
 int ip_mc_set(struct inet_sock *in, int name, const void *val, size_t len);
 void ip_mc_release(struct inet_sock *in);

@@ -110,7 +110,23 @@ static int set_unicast_if(struct inet_sock *in, const void *val, size_t len)
 	return 0;
 }
 
-/* Options that must hold a value, at least a byte, in a range. */
+/* For most, no bytes at all mean 0. */
+static bool needs_value(int name)
+{
+	switch (name) {
+	case IP_TTL:
+	case IP_MULTICAST_TTL:
+	case IP_MINTTL:
+	case IP_MULTICAST_LOOP:
+	case IP_MULTICAST_ALL:
+	case IP_FREEBIND:
+	case IP_TRANSPARENT:
+		return true;
+	}
+	return false;
+}
+
+/* Those that need a value, most of them in a range. */
 static int set_ranged(struct inet_sock *in, int name, int val)
 {
 	switch (name) {
@@ -195,8 +211,8 @@ static int set_plain(struct inet_sock *in, int name, int val)
 	case IP_BIND_ADDRESS_NO_PORT:
 		in->bind_no_port = val;
 		return 0;
-	case IP_ROUTER_ALERT:
-		return raw ? 0 : -EINVAL;
+	case IP_ROUTER_ALERT: /* raw sockets have it themselves */
+		return -EINVAL;
 	case IP_LOCAL_PORT_RANGE:
 		return set_port_range(in, (uint32_t)val);
 	}
@@ -221,10 +237,10 @@ int ip_opts_set(struct sock *sk, int level, int name, const void *val, size_t le
 		memcpy(&v, val, sizeof(v));
 	else if (len)
 		v = *(const uint8_t *)val;
+	if ((!len && needs_value(name)) || (name == IP_LOCAL_PORT_RANGE && len != sizeof(v)))
+		return -EINVAL;
 	err = set_ranged(in, name, v);
-	if (err != -ENOPROTOOPT)
-		return len ? err : -EINVAL;
-	return set_plain(in, name, v);
+	return err != -ENOPROTOOPT ? err : set_plain(in, name, v);
 }
 
 /* ---- get ---- */
@@ -315,6 +331,19 @@ static int get_int(const struct inet_sock *in, int name, int *v)
 	return 0;
 }
 
+int ip_opts_put(void *val, size_t *len, int v)
+{
+	/* where a byte can hold it */
+	if (*len && *len < sizeof(v) && v >= 0 && v <= 255) {
+		*(uint8_t *)val = (uint8_t)v;
+		*len = 1;
+		return 0;
+	}
+	*len = MIN(*len, sizeof(v));
+	memcpy(val, &v, *len);
+	return 0;
+}
+
 int ip_opts_get(struct sock *sk, int level, int name, void *val, size_t *len)
 {
 	const struct inet_sock *in = inet_sk(sk);
@@ -336,15 +365,5 @@ int ip_opts_get(struct sock *sk, int level, int name, void *val, size_t *len)
 		return -EINVAL;
 	}
 	err = get_int(in, name, &v);
-	if (err)
-		return err;
-	/* A short room gets a byte, where that can hold the value. */
-	if (*len && *len < sizeof(v) && v >= 0 && v <= 255) {
-		*(uint8_t *)val = (uint8_t)v;
-		*len = 1;
-		return 0;
-	}
-	*len = MIN(*len, sizeof(v));
-	memcpy(val, &v, *len);
-	return 0;
+	return err ? err : ip_opts_put(val, len, v);
 }
