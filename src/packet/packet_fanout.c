@@ -200,7 +200,7 @@ int packet_fanout_add(struct packet_sock *po, const struct fanout_args *args)
 		return -EINVAL;
 	if (!g && args->max_num_members > FANOUT_MAX)
 		return -EINVAL;
-	if (g && (g->type != type || g->protocol != po->num || g->dev != po->dev))
+	if (!po->num || (g && (g->type != type || g->protocol != po->num || g->dev != po->dev)))
 		return -EINVAL;
 	if (g && g->refs >= g->max)
 		return -ENOSPC;

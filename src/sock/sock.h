@@ -102,6 +102,8 @@ struct sock {
 	uint32_t
 		misc_opts; /* options that are kept only to be read back: bit by SO_* number < 32 */
 	bool ts_new;	   /* time stamps were asked for by the 64-bit option numbers */
+	int txtime_clock;  /* SO_TXTIME: for a scheduler that sends by the clock; there is none */
+	uint8_t txtime_flags;
 	uint64_t max_pacing;
 	uint64_t stamp;		   /* of the last datagram taken out: SIOCGSTAMP; 0: none */
 	struct cds_list_head link; /* in the namespace's list */

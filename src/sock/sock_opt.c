@@ -8,7 +8,9 @@
 
 #include <asm/socket.h>
 #include <linux/if_packet.h>
+#include <linux/in.h>
 #include <linux/net_tstamp.h>
+#include <time.h>
 
 #ifndef SO_RESERVE_MEM
 #define SO_RESERVE_MEM 73
@@ -19,7 +21,31 @@
 #ifndef SOCK_BUF_LOCK_MASK
 #define SOCK_BUF_LOCK_MASK 3
 #endif
-#define TIMESTAMPING_KNOWN 0x3ffff /* SOF_TIMESTAMPING_* bits there are */
+#ifndef SO_RCVMARK
+#define SO_RCVMARK 75
+#endif
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD 76
+#endif
+#ifndef SO_DEVMEM_DONTNEED
+#define SO_DEVMEM_DONTNEED 80
+#endif
+#ifndef SO_RCVPRIORITY
+#define SO_RCVPRIORITY 82
+#endif
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
+
+/* Bits of SO_TIMESTAMPING, up to Linux 6.16. */
+enum {
+	TS_OPT_ID = 1 << 7,
+	TS_OPT_TSONLY = 1 << 11,
+	TS_OPT_STATS = 1 << 12,
+	TS_BIND_PHC = 1 << 15,
+	TS_OPT_ID_TCP = 1 << 16,
+	TS_KNOWN = (1 << 19) - 1,
+};
 
 static int set_bound_if(struct sock *sk, int ifindex)
 {
@@ -113,8 +139,15 @@ static int set_timestamping(struct sock *sk, int name, const void *val, size_t l
 	int flags;
 
 	memcpy(&flags, val, sizeof(flags));
-	if (flags & ~TIMESTAMPING_KNOWN)
+	if (flags & ~TS_KNOWN)
 		return -EINVAL;
+	if ((flags & TS_OPT_ID_TCP) && !(flags & TS_OPT_ID))
+		return -EINVAL;
+	if ((flags & TS_OPT_STATS) && !(flags & TS_OPT_TSONLY))
+		return -EINVAL;
+	/* No device here has a hardware clock to bind to. */
+	if (flags & TS_BIND_PHC)
+		return sk->bound_if ? -EINVAL : -EOPNOTSUPP;
 	sk->ts_new = name == SO_TIMESTAMPING_NEW;
 	sk->timestamping = (uint32_t)flags;
 	return 0;
@@ -176,6 +209,10 @@ static int misc_bit(int name)
 		return 4;
 	case SO_PREFER_BUSY_POLL:
 		return 5;
+	case SO_RCVMARK:
+		return 6;
+	case SO_RCVPRIORITY:
+		return 7;
 	}
 	return -1;
 }
@@ -208,6 +245,7 @@ static int set_flag(struct sock *sk, int name, bool on)
 		sk->rxq_ovfl = on;
 		return 0;
 	case SO_BSDCOMPAT:
+	case SO_CNX_ADVICE: /* routes are looked up for each datagram: none to be forgotten */
 		return 0;
 	case SO_TIMESTAMP_OLD:
 	case SO_TIMESTAMP_NEW:
@@ -231,9 +269,36 @@ static bool is_inet(const struct sock *sk)
 	return sk->family == AF_INET || sk->family == AF_INET6;
 }
 
+/* Who sent it can be told of local families alone. */
+static bool passes_credentials(const struct sock *sk)
+{
+	return sk->family == AF_NETLINK;
+}
+
+static int set_txtime(struct sock *sk, const void *val, size_t len)
+{
+	struct sock_txtime t;
+
+	if (len != sizeof(t))
+		return -EINVAL;
+	memcpy(&t, val, sizeof(t));
+	if (t.flags & ~SOF_TXTIME_FLAGS_MASK)
+		return -EINVAL;
+	if (t.clockid != CLOCK_REALTIME && t.clockid != CLOCK_MONOTONIC && t.clockid != CLOCK_TAI)
+		return -EINVAL;
+	sk->txtime_clock = t.clockid;
+	sk->txtime_flags = (uint8_t)t.flags;
+	return 0;
+}
+
 static int set_number(struct sock *sk, int name, int val)
 {
 	switch (name) {
+	case SO_PASSCRED:
+	case SO_PASSSEC:
+		if (!passes_credentials(sk))
+			return -EOPNOTSUPP;
+		break;
 	case SO_REUSEPORT:
 		if (val && !is_inet(sk))
 			return -EOPNOTSUPP;
@@ -264,7 +329,7 @@ static int set_number(struct sock *sk, int name, int val)
 		sk->incoming_cpu = val;
 		return 0;
 	case SO_ZEROCOPY:
-		if (!is_inet(sk) || sk->type == SOCK_RAW)
+		if (!is_inet(sk) || sk->protocol != IPPROTO_UDP)
 			return -EOPNOTSUPP;
 		if (val < 0 || val > 1)
 			return -EINVAL;
@@ -277,10 +342,17 @@ static int set_number(struct sock *sk, int name, int val)
 			return -EINVAL;
 		sk->buf_lock = (uint8_t)val;
 		return 0;
-	case SO_PEEK_OFF:
 	case SO_RESERVE_MEM:
+		return val < 0 ? -EINVAL : -EOPNOTSUPP;
+	case SO_PEEK_OFF:
 	case SO_TXREHASH:
+	case SO_PASSPIDFD:
+	case SO_PASSRIGHTS:
 		return -EOPNOTSUPP;
+	case SO_DEVMEM_DONTNEED:
+		return -EBADF;
+	case SO_DETACH_REUSEPORT_BPF:
+		return sk->reuseport ? -ENOENT : -EINVAL;
 	case SO_DETACH_FILTER:
 		return detach_filter(sk);
 	}
@@ -315,6 +387,8 @@ int sock_opt_set(struct sock *sk, int name, const void *val, size_t len)
 	case SO_TIMESTAMPING_OLD:
 	case SO_TIMESTAMPING_NEW:
 		return set_timestamping(sk, name, val, len);
+	case SO_TXTIME:
+		return set_txtime(sk, val, len);
 	case SO_MAX_PACING_RATE:
 		sk->max_pacing = v == -1 ? UINT64_MAX : (uint32_t)v;
 		if (len >= sizeof(sk->max_pacing))

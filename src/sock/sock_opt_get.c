@@ -6,10 +6,32 @@
 
 #include <asm/socket.h>
 #include <linux/filter.h>
+#include <linux/net_tstamp.h>
 #include <linux/sock_diag.h>
 
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71
+#endif
+#ifndef SO_RESERVE_MEM
+#define SO_RESERVE_MEM 73
+#endif
+#ifndef SO_TXREHASH
+#define SO_TXREHASH 74
+#endif
+#ifndef SO_RCVMARK
+#define SO_RCVMARK 75
+#endif
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD 76
+#endif
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+#ifndef SO_RCVPRIORITY
+#define SO_RCVPRIORITY 82
+#endif
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
 #endif
 
 static int put(void *val, size_t *len, const void *from, size_t n)
@@ -205,6 +227,7 @@ static bool get_int(struct sock *sk, int name, int *v)
 	case SO_BSDCOMPAT:
 	case SO_ACCEPTCONN:
 	case SO_INCOMING_NAPI_ID:
+	case SO_RESERVE_MEM:
 		*v = 0;
 		break;
 	case SO_DEBUG:
@@ -225,6 +248,12 @@ static bool get_int(struct sock *sk, int name, int *v)
 	case SO_PREFER_BUSY_POLL:
 		*v = sk->misc_opts >> 5 & 1;
 		break;
+	case SO_RCVMARK:
+		*v = sk->misc_opts >> 6 & 1;
+		break;
+	case SO_RCVPRIORITY:
+		*v = sk->misc_opts >> 7 & 1;
+		break;
 	default:
 		return false;
 	}
@@ -234,8 +263,11 @@ static bool get_int(struct sock *sk, int name, int *v)
 int sock_opt_get(struct sock *sk, int name, void *val, size_t *len)
 {
 	uint32_t timestamping[2] = {sk->timestamping, 0};
+	struct sock_txtime txtime = {.clockid = sk->txtime_clock, .flags = sk->txtime_flags};
 	int v;
 
+	if ((name == SO_PASSCRED || name == SO_PASSSEC) && sk->family != AF_NETLINK)
+		return -EOPNOTSUPP;
 	if (get_int(sk, name, &v))
 		return put_int(val, len, v);
 	switch (name) {
@@ -270,7 +302,15 @@ int sock_opt_get(struct sock *sk, int name, void *val, size_t *len)
 		if (*len >= sizeof(sk->max_pacing))
 			return put(val, len, &sk->max_pacing, sizeof(sk->max_pacing));
 		return put_int(val, len, (int)(uint32_t)MIN(sk->max_pacing, (uint64_t)UINT32_MAX));
+	case SO_TXTIME:
+		return put(val, len, &txtime, sizeof(txtime));
+	case SO_PEERGROUPS:
+	case SO_PEERPIDFD:
+		return -ENODATA;
 	case SO_PEEK_OFF:
+	case SO_TXREHASH:
+	case SO_PASSPIDFD:
+	case SO_PASSRIGHTS:
 		return -EOPNOTSUPP;
 	}
 	return -ENOPROTOOPT;

@@ -5,6 +5,9 @@
 
 #include <linux/udp.h>
 
+/* Of UDP-Lite, which shares its options with UDP. */
+enum { UDPLITE_SEND_CSCOV_ = 10, UDPLITE_RECV_CSCOV_ = 11 };
+
 /* ---- struct sock_ops ---- */
 
 static int udp_sock_init(struct sock *sk)
@@ -104,6 +107,11 @@ static int udp_setsockopt(struct sock *sk, int level, int name, const void *val,
 	case UDP_NO_CHECK6_RX:
 		us->no_check6_rx = v;
 		return 0;
+	case UDP_ENCAP:
+		if (v && v != UDP_ENCAP_L2TPINUDP)
+			return -ENOPROTOOPT;
+		us->encap = (uint8_t)v;
+		return 0;
 	}
 	return -ENOPROTOOPT;
 }
@@ -132,6 +140,10 @@ static int udp_getsockopt(struct sock *sk, int level, int name, void *val, size_
 		v = us->no_check6_rx;
 		break;
 	case UDP_ENCAP:
+		v = us->encap;
+		break;
+	case UDPLITE_SEND_CSCOV_:
+	case UDPLITE_RECV_CSCOV_:
 		v = 0;
 		break;
 	default:

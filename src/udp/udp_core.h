@@ -47,6 +47,7 @@ struct udp_sock {
 	struct udp_port *port;
 	bool corked, gro, no_check6_tx, no_check6_rx;
 	uint16_t gso_size;
+	uint8_t encap; /* UDP_ENCAP: 0, or L2TP, whose packets go to the program as well */
 	struct udp_cork *cork;
 };
 

@@ -119,7 +119,7 @@ static void deliver_group(struct worker *w, const struct udp_flow *f, struct net
 		deliver(w, last, dev, p, f->rport);
 	} else {
 		ip4_mib(f->net, w)[MIB_Udp_IgnoredMulti]++;
-		pkt_free(&w->cache, p);
+		pkt_drop(w, p, DROP_NO_SOCKET);
 	}
 }
 
