@@ -16,8 +16,7 @@
 #include <limits.h>
 #include <stdint.h>
 
-#include "abi/shim.h"
-#include "base/util.h"
+#include "client/conn.h"
 
 #define EXIT_USAGE 2
 
@@ -49,23 +48,11 @@ struct client {
 	uint64_t instance; /* id */
 };
 
-struct request {
-	uint32_t op;
-	uint64_t sock, arg[3];
-	const void *data;
-	size_t len;
-	/* the answer */
-	struct weft_rep rep;
-	void *room; /* NULL: payload is not wanted */
-	size_t room_len;
-	int fd; /* passed, or -1 */
-};
-
 /* Connects and says HELLO. 0 or -errno; -EPIPE: the daemon is just ending. */
 int client_open(struct client *c, const char *dir, uint64_t ino);
 void client_close(struct client *c);
 /* 0 or -errno: the daemon's, or -EPIPE when it is gone. */
-int client_call(struct client *c, struct request *r);
+int client_call(struct client *c, struct shim_req *r);
 /* What INFO answers, as text to be freed; NULL with errno. */
 char *client_info(struct client *c, const char *what);
 /* The instance that a command is about: name, or the one around us, or the only one. Dies. */

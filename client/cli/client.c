@@ -1,40 +1,19 @@
-/* client: requests to a daemon, one at a time. */
+/* client: a connection of the weft command to a daemon. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "cli.h"
 
-static int connect_to(const char *dir)
-{
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	int at = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-	if (at < 0)
-		return -errno;
-	/* a path may be longer than an address */
-	snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/ctl", at);
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	int err = fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof(a)) ? -errno : 0;
-	close(at);
-	if (err && fd >= 0)
-		close(fd);
-	/* a folder without a socket is one whose daemon died early */
-	return err == -ENOENT ? -ECONNREFUSED : err ? err : fd;
-}
-
 int client_open(struct client *c, const char *dir, uint64_t ino)
 {
-	struct request r = {.op = WEFT_OP_HELLO, .arg = {WEFT_PROTOCOL, ino}};
+	struct shim_req r;
 
-	c->fd = connect_to(dir);
+	c->fd = conn_open(dir);
 	if (c->fd < 0)
 		return c->fd;
-	int err = client_call(c, &r);
+	int err = conn_hello(c->fd, ino, &r);
 	if (err) {
 		close(c->fd);
 		c->fd = -1;
@@ -52,50 +31,9 @@ void client_close(struct client *c)
 	c->fd = -1;
 }
 
-static int take_fd(struct msghdr *m)
+int client_call(struct client *c, struct shim_req *r)
 {
-	struct cmsghdr *cm = CMSG_FIRSTHDR(m);
-	int fd = -1;
-
-	if (cm && cm->cmsg_level == SOL_SOCKET && cm->cmsg_type == SCM_RIGHTS)
-		memcpy(&fd, CMSG_DATA(cm), sizeof(fd));
-	return fd;
-}
-
-int client_call(struct client *c, struct request *r)
-{
-	struct weft_req req = {.op = r->op,
-			       .len = (uint32_t)r->len,
-			       .sock = r->sock,
-			       .arg0 = r->arg[0],
-			       .arg1 = r->arg[1],
-			       .arg2 = r->arg[2]};
-	struct iovec out[2] = {{&req, sizeof(req)}, {(void *)r->data, r->len}};
-	struct iovec in[2] = {{&r->rep, sizeof(r->rep)}, {r->room, r->room ? r->room_len : 0}};
-	struct msghdr m = {.msg_iov = out, .msg_iovlen = 2};
-	union {
-		char buf[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control;
-	ssize_t n;
-
-	r->fd = -1;
-	do {
-		n = sendmsg(c->fd, &m, MSG_NOSIGNAL);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return errno == ECONNRESET || errno == ENOTCONN ? -EPIPE : -errno;
-	m = (struct msghdr){.msg_iov = in,
-			    .msg_iovlen = 2,
-			    .msg_control = control.buf,
-			    .msg_controllen = sizeof(control.buf)};
-	do {
-		n = recvmsg(c->fd, &m, MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
-	if (n < (ssize_t)sizeof(r->rep))
-		return n < 0 && errno != ECONNRESET ? -errno : -EPIPE;
-	r->fd = take_fd(&m);
-	return r->rep.err;
+	return conn_call(c->fd, r);
 }
 
 /* What a descriptor holds, from its start, as text. */
@@ -115,7 +53,7 @@ static char *slurp(int fd)
 
 char *client_info(struct client *c, const char *what)
 {
-	struct request r = {.op = WEFT_OP_INFO, .data = what, .len = strlen(what)};
+	struct shim_req r = {.op = WEFT_OP_INFO, .data = what, .len = strlen(what)};
 	int err = client_call(c, &r);
 
 	if (err || r.fd < 0) {

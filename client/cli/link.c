@@ -87,7 +87,7 @@ static int answer(int fd)
 
 static uint64_t open_netlink(struct client *c, int *fd)
 {
-	struct request r = {.op = WEFT_OP_SOCKET,
+	struct shim_req r = {.op = WEFT_OP_SOCKET,
 			    .arg = {AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE}};
 	int on = 1, err = client_call(c, &r);
 
@@ -95,7 +95,7 @@ static uint64_t open_netlink(struct client *c, int *fd)
 		die(1, "netlink: %s", strerror(err ? -err : EPROTO));
 	*fd = r.fd;
 	uint64_t sock = r.rep.arg0;
-	r = (struct request){.op = WEFT_OP_SETSOCKOPT,
+	r = (struct shim_req){.op = WEFT_OP_SETSOCKOPT,
 			     .sock = sock,
 			     .arg = {SOL_NETLINK, NETLINK_EXT_ACK},
 			     .data = &on,
@@ -110,7 +110,7 @@ static int send_link(struct message *m)
 	int fd;
 
 	client_find(&c, NULL);
-	struct request r = {.op = WEFT_OP_SEND,
+	struct shim_req r = {.op = WEFT_OP_SEND,
 			    .sock = open_netlink(&c, &fd),
 			    .data = m,
 			    .len = sizeof(m->dgram) + m->nlh.nlmsg_len};

@@ -171,7 +171,7 @@ int list_main(int argc, char **argv)
 
 int stop_main(int argc, char **argv)
 {
-	struct request r = {.op = WEFT_OP_STOP};
+	struct shim_req r = {.op = WEFT_OP_STOP};
 	struct client c;
 	char byte;
 

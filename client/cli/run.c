@@ -103,7 +103,7 @@ static bool join(struct client *c, const char *name, const struct options *o, ch
 		start(dir, name, o);
 		err = client_open(c, dir, 0);
 	} else if (!err && o->keep) {
-		struct request r = {.op = WEFT_OP_KEEP, .arg = {1}};
+		struct shim_req r = {.op = WEFT_OP_KEEP, .arg = {1}};
 		err = client_call(c, &r);
 	}
 	close(lock);
@@ -147,7 +147,7 @@ static void set_preload(void)
 /* The environment of the namespace; the token stays open across the exec. */
 static void set_environment(struct client *c, const char *dir)
 {
-	struct request r = {.op = WEFT_OP_NS_SET};
+	struct shim_req r = {.op = WEFT_OP_NS_SET};
 	char text[64];
 	int err = client_call(c, &r);
 

@@ -1,0 +1,52 @@
+/*
+ * fd: programs that close all descriptors they do not know must leave the tokens open: with the
+ * last one the namespace goes. Connections are not kept from them; a new one is made when it is
+ * needed.
+ */
+#include "shim.h"
+
+#include <limits.h>
+
+SHIM_API int close(int fd)
+{
+	if (unlikely(shim_is_token(fd)))
+		return shim_ret(-EBADF);
+	return REAL(close)(fd);
+}
+
+SHIM_API int close_range(unsigned from, unsigned to, int flags)
+{
+	int token;
+
+	if (!shim_on() || from > to || from > INT_MAX)
+		return REAL(close_range)(from, to, flags);
+	while ((token = shim_next_token((int)from)) >= 0 && (unsigned)token <= to) {
+		if ((unsigned)token > from) {
+			int err = REAL(close_range)(from, (unsigned)token - 1, flags);
+			if (err)
+				return err;
+		}
+		from = (unsigned)token + 1;
+	}
+	return from > to ? 0 : REAL(close_range)(from, to, flags);
+}
+
+SHIM_API void closefrom(int from)
+{
+	if (!shim_on() || close_range(from < 0 ? 0 : (unsigned)from, ~0U, 0))
+		REAL(closefrom)(from);
+}
+
+SHIM_API int dup2(int fd, int to)
+{
+	if (unlikely(shim_is_token(to)) && fd != to)
+		shim_move_token(to);
+	return REAL(dup2)(fd, to);
+}
+
+SHIM_API int dup3(int fd, int to, int flags)
+{
+	if (unlikely(shim_is_token(to)) && fd != to)
+		shim_move_token(to);
+	return REAL(dup3)(fd, to, flags);
+}
