@@ -6,7 +6,7 @@
  *   client.c  a connection to a daemon and the requests on it
  *   run.c     weft run: start or join, then become the command
  *   look.c    list, stop, stages, drops, trace
- *   link.c    tap, pcap: devices that iproute2 has no words for, asked for by netlink
+ *   link.c    tap, pcap, fault: devices that iproute2 has no words for, asked for by netlink
  *
  * Complaints go to standard error as "weft: text". Exit codes: 1 it failed, 2 it was asked wrongly;
  * weft run: the command's, 126 and 127 as a shell has them.
@@ -67,4 +67,5 @@ int drops_main(int argc, char **argv);
 int trace_main(int argc, char **argv);
 int tap_main(int argc, char **argv);
 int pcap_main(int argc, char **argv);
+int fault_main(int argc, char **argv);
 int bench_main(int argc, char **argv);

@@ -1,5 +1,5 @@
 /*
- * link: devices that iproute2 has no words for: tap and pcap.
+ * link: devices that iproute2 has no words for: tap, pcap and fault.
  *
  * They are made like any other, by RTM_NEWLINK on a netlink socket of the instance; here it is
  * spoken over the plain connection. The daemon opens what the device needs (/dev/net/tun, files).
@@ -18,7 +18,10 @@
 #include "cli.h"
 
 #define TAP_USAGE  "tap add DEVICE [host NAME] [queues N]"
-#define PCAP_USAGE "pcap replay FILE DEVICE | record DEVICE FILE"
+#define PCAP_USAGE "pcap replay FILE DEVICE [speed PERCENT] [loop N] | record DEVICE FILE"
+#define FAULT_USAGE                                                                                \
+	"fault add DEVICE on LOWER | set DEVICE  [loss P] [dup P] [reorder P] [corrupt P] "        \
+	"[delay MS] [jitter MS] [seed N] [direction in|out|both] [limit N]"
 
 /* A datagram to be sent: the header of the pair, then the request. */
 struct message {
@@ -67,59 +70,89 @@ static const char *error_text(const struct nlmsghdr *nlh, const struct nlmsgerr 
 	return NULL;
 }
 
-/* Reads the answer from the socket's pair. 0 or -errno, with a complaint. */
-static int answer(int fd)
-{
-	uint8_t buf[sizeof(struct weft_dgram) + 16384] __attribute__((aligned(8)));
-	const struct nlmsghdr *nlh = (struct nlmsghdr *)(buf + sizeof(struct weft_dgram));
-	ssize_t n = recv(fd, buf, sizeof(buf) - 1, 0) - (ssize_t)sizeof(struct weft_dgram);
+/* The connection that requests for devices go over: a netlink socket of the instance. */
+struct link_conn {
+	struct client client;
+	uint64_t sock;
+	int fd;
+	/* what was received last */
+	union {
+		uint8_t buf[sizeof(struct weft_dgram) + 16384];
+		struct weft_dgram align;
+	};
+};
 
-	if (n < (ssize_t)NLMSG_LENGTH(sizeof(struct nlmsgerr)) || nlh->nlmsg_len > (size_t)n ||
-	    nlh->nlmsg_type != NLMSG_ERROR)
-		die(1, "the daemon does not answer");
-	const struct nlmsgerr *e = NLMSG_DATA(nlh);
-	if (!e->error)
-		return 0;
-	const char *text = error_text(nlh, e);
-	complain("%s%s%s", text ? text : "", text ? ": " : "", strerror(-e->error));
-	return e->error;
-}
-
-static uint64_t open_netlink(struct client *c, int *fd)
+static struct link_conn *link_open(void)
 {
+	struct link_conn *c = calloc(1, sizeof(*c));
 	struct shim_req r = {.op = WEFT_OP_SOCKET,
-			    .arg = {AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE}};
-	int on = 1, err = client_call(c, &r);
+			     .arg = {AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE}};
+	int on = 1;
 
+	if (!c)
+		die(1, "%s", strerror(ENOMEM));
+	client_find(&c->client, NULL);
+	int err = client_call(&c->client, &r);
 	if (err || r.fd < 0)
 		die(1, "netlink: %s", strerror(err ? -err : EPROTO));
-	*fd = r.fd;
-	uint64_t sock = r.rep.arg0;
+	c->fd = r.fd;
+	c->sock = r.rep.arg0;
 	r = (struct shim_req){.op = WEFT_OP_SETSOCKOPT,
-			     .sock = sock,
-			     .arg = {SOL_NETLINK, NETLINK_EXT_ACK},
-			     .data = &on,
-			     .len = sizeof(on)};
-	client_call(c, &r); /* only for better texts */
-	return sock;
+			      .sock = c->sock,
+			      .arg = {SOL_NETLINK, NETLINK_EXT_ACK},
+			      .data = &on,
+			      .len = sizeof(on)};
+	client_call(&c->client, &r); /* only for better texts */
+	return c;
+}
+
+static void link_close(struct link_conn *c)
+{
+	close(c->fd);
+	client_close(&c->client);
+	free(c);
+}
+
+/* Sends the request; the message that answers it. */
+static const struct nlmsghdr *ask(struct link_conn *c, struct message *m)
+{
+	struct shim_req r = {.op = WEFT_OP_SEND,
+			     .sock = c->sock,
+			     .data = m,
+			     .len = sizeof(m->dgram) + m->nlh.nlmsg_len};
+	int err = client_call(&c->client, &r);
+
+	if (err)
+		die(1, "netlink: %s", strerror(-err));
+	const struct nlmsghdr *nlh = (struct nlmsghdr *)(c->buf + sizeof(struct weft_dgram));
+	ssize_t n = recv(c->fd, c->buf, sizeof(c->buf) - 1, 0) - (ssize_t)sizeof(struct weft_dgram);
+	size_t least = NLMSG_LENGTH(sizeof(struct ifinfomsg));
+	if (n > (ssize_t)least && nlh->nlmsg_type == NLMSG_ERROR)
+		least = NLMSG_LENGTH(sizeof(struct nlmsgerr));
+	if (n < (ssize_t)least || nlh->nlmsg_len > (size_t)n || nlh->nlmsg_len < least)
+		die(1, "the daemon does not answer");
+	return nlh;
+}
+
+/* 0 or -errno, with a complaint. */
+static int result(const struct nlmsghdr *nlh, const char *about)
+{
+	const struct nlmsgerr *e = NLMSG_DATA(nlh);
+
+	if (nlh->nlmsg_type != NLMSG_ERROR || !e->error)
+		return 0;
+	const char *text = error_text(nlh, e);
+	complain("%s%s%s%s%s", about ? about : "", about ? ": " : "", text ? text : "",
+		 text ? ": " : "", strerror(-e->error));
+	return e->error;
 }
 
 static int send_link(struct message *m)
 {
-	struct client c;
-	int fd;
+	struct link_conn *c = link_open();
+	int err = result(ask(c, m), NULL);
 
-	client_find(&c, NULL);
-	struct shim_req r = {.op = WEFT_OP_SEND,
-			    .sock = open_netlink(&c, &fd),
-			    .data = m,
-			    .len = sizeof(m->dgram) + m->nlh.nlmsg_len};
-	int err = client_call(&c, &r);
-	if (err)
-		die(1, "netlink: %s", strerror(-err));
-	err = answer(fd);
-	close(fd);
-	client_close(&c);
+	link_close(c);
 	return err ? 1 : 0;
 }
 
@@ -141,37 +174,58 @@ static struct message *message_new(const char *dev)
 	return m;
 }
 
+/* Opens what says of which kind the device is; the nest of its settings in `data`. */
+static struct rtattr *kind_begin(struct message *m, const char *kind, struct rtattr **data)
+{
+	struct rtattr *info = put(m, IFLA_LINKINFO, NULL, 0);
+
+	put_str(m, IFLA_INFO_KIND, kind);
+	*data = put(m, IFLA_INFO_DATA, NULL, 0);
+	return info;
+}
+
+static void kind_end(struct message *m, struct rtattr *info, struct rtattr *data)
+{
+	nest_end(m, data);
+	nest_end(m, info);
+}
+
+/* A whole number of 32 bits that is all of the text. */
+static uint32_t number(const char *text, const char *use)
+{
+	char *end;
+
+	errno = 0;
+	unsigned long v = strtoul(text, &end, 10);
+	if (errno || end == text || *end || *text == '-' || v > UINT32_MAX)
+		usage(use);
+	return (uint32_t)v;
+}
+
 int tap_main(int argc, char **argv)
 {
 	const char *host = NULL;
 	uint32_t queues = 0;
-	char *end;
 
 	if (argc < 3 || strcmp(argv[1], "add") || argc % 2 == 0)
 		usage(TAP_USAGE);
 	for (int i = 3; i + 1 < argc; i += 2) {
-		if (!strcmp(argv[i], "host")) {
+		if (!strcmp(argv[i], "host"))
 			host = argv[i + 1];
-		} else if (!strcmp(argv[i], "queues")) {
-			queues = (uint32_t)strtoul(argv[i + 1], &end, 10);
-			if (!queues || *end)
-				usage(TAP_USAGE);
-		} else {
+		else if (!strcmp(argv[i], "queues"))
+			queues = number(argv[i + 1], TAP_USAGE);
+		else
 			usage(TAP_USAGE);
-		}
 	}
 	if (host && strlen(host) >= IFNAMSIZ)
 		die(EXIT_USAGE, "'%s' cannot be the name of a device", host);
 	struct message *m = message_new(argv[2]);
-	struct rtattr *info = put(m, IFLA_LINKINFO, NULL, 0);
-	put_str(m, IFLA_INFO_KIND, "tap");
-	struct rtattr *data = put(m, IFLA_INFO_DATA, NULL, 0);
+	struct rtattr *data, *info = kind_begin(m, "tap", &data);
 	if (host)
 		put_str(m, WEFT_TAP_HOST, host);
 	if (queues)
 		put(m, WEFT_TAP_QUEUES, &queues, sizeof(queues));
-	nest_end(m, data);
-	nest_end(m, info);
+	kind_end(m, info, data);
 	int err = send_link(m);
 	free(m);
 	return err;
@@ -192,20 +246,128 @@ int pcap_main(int argc, char **argv)
 {
 	char path[PATH_MAX];
 
-	if (argc != 4)
+	if (argc < 4 || argc % 2)
 		usage(PCAP_USAGE);
 	bool replay = !strcmp(argv[1], "replay");
-	if (!replay && strcmp(argv[1], "record"))
+	if (!replay && (strcmp(argv[1], "record") || argc != 4))
 		usage(PCAP_USAGE);
 	absolute(argv[replay ? 2 : 3], path);
 	struct message *m = message_new(argv[replay ? 3 : 2]);
-	struct rtattr *info = put(m, IFLA_LINKINFO, NULL, 0);
-	put_str(m, IFLA_INFO_KIND, "pcap");
-	struct rtattr *data = put(m, IFLA_INFO_DATA, NULL, 0);
+	struct rtattr *data, *info = kind_begin(m, "pcap", &data);
 	put_str(m, replay ? WEFT_PCAP_REPLAY : WEFT_PCAP_RECORD, path);
-	nest_end(m, data);
-	nest_end(m, info);
+	for (int i = 4; i + 1 < argc; i += 2) {
+		uint32_t v = number(argv[i + 1], PCAP_USAGE);
+		if (!strcmp(argv[i], "speed"))
+			put(m, WEFT_PCAP_SPEED, &v, sizeof(v));
+		else if (!strcmp(argv[i], "loop"))
+			put(m, WEFT_PCAP_LOOP, &v, sizeof(v));
+		else
+			usage(PCAP_USAGE);
+	}
+	kind_end(m, info, data);
 	int err = send_link(m);
 	free(m);
 	return err;
+}
+
+/* ---- fault ---- */
+
+/* Options whose values are numbers with a fraction, and one unit of the attribute in them. */
+static const struct fault_option {
+	const char *name;
+	uint16_t attr;
+	double scale, max; /* max in the user's unit */
+} fault_options[] = {
+	{"loss", WEFT_FAULT_LOSS, WEFT_FAULT_RATE_MAX / 100, 100},
+	{"dup", WEFT_FAULT_DUP, WEFT_FAULT_RATE_MAX / 100, 100},
+	{"reorder", WEFT_FAULT_REORDER, WEFT_FAULT_RATE_MAX / 100, 100},
+	{"corrupt", WEFT_FAULT_CORRUPT, WEFT_FAULT_RATE_MAX / 100, 100},
+	{"delay", WEFT_FAULT_DELAY, 1000, 1000000},
+	{"jitter", WEFT_FAULT_JITTER, 1000, 1000000},
+	{"limit", WEFT_FAULT_LIMIT, 1, 1 << 20},
+};
+
+static bool put_scaled(struct message *m, const char *name, const char *text)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(fault_options); i++) {
+		const struct fault_option *o = &fault_options[i];
+		char *end;
+		if (strcmp(o->name, name))
+			continue;
+		double v = strtod(text, &end);
+		if (*end == '%' && o->max == 100)
+			end++;
+		if (end == text || *end || !(v >= 0 && v <= o->max))
+			usage(FAULT_USAGE);
+		uint32_t scaled = (uint32_t)(v * o->scale + 0.5);
+		put(m, o->attr, &scaled, sizeof(scaled));
+		return true;
+	}
+	return false;
+}
+
+static void put_fault(struct message *m, const char *name, const char *text)
+{
+	static const char *const ways[] = {"", "in", "out",
+					   "both"}; /* by the bits they stand for */
+	char *end;
+
+	if (put_scaled(m, name, text))
+		return;
+	if (!strcmp(name, "seed")) {
+		uint64_t seed = strtoull(text, &end, 0);
+		if (end != text && !*end) {
+			put(m, WEFT_FAULT_SEED, &seed, sizeof(seed));
+			return;
+		}
+	} else if (!strcmp(name, "direction")) {
+		for (uint32_t i = 1; i < ARRAY_SIZE(ways); i++) {
+			if (strcmp(ways[i], text))
+				continue;
+			put(m, WEFT_FAULT_DIRECTION, &i, sizeof(i));
+			return;
+		}
+	}
+	usage(FAULT_USAGE);
+}
+
+/* The index of a device of the instance; 0 with a complaint. */
+static uint32_t index_of(struct link_conn *c, const char *name)
+{
+	struct message *m = message_new(name);
+
+	m->nlh.nlmsg_type = RTM_GETLINK;
+	m->nlh.nlmsg_flags = NLM_F_REQUEST;
+	const struct nlmsghdr *nlh = ask(c, m);
+	free(m);
+	if (result(nlh, name))
+		return 0;
+	return (uint32_t)((const struct ifinfomsg *)NLMSG_DATA(nlh))->ifi_index;
+}
+
+int fault_main(int argc, char **argv)
+{
+	bool add = argc > 1 && !strcmp(argv[1], "add");
+	int at = add ? 5 : 3;
+
+	if (argc < at || (argc - at) % 2 || (add && strcmp(argv[3], "on")) ||
+	    (!add && strcmp(argv[1], "set")))
+		usage(FAULT_USAGE);
+	struct message *m = message_new(argv[2]);
+	if (!add)
+		m->nlh.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+	struct rtattr *data, *info = kind_begin(m, "fault", &data);
+	for (int i = at; i < argc; i += 2)
+		put_fault(m, argv[i], argv[i + 1]);
+	kind_end(m, info, data);
+	struct link_conn *c = link_open();
+	uint32_t lower = add ? index_of(c, argv[4]) : 0;
+	int err = add && !lower ? -ENODEV : 0;
+	if (lower)
+		put(m, IFLA_LINK, &lower, sizeof(lower));
+	if (!err)
+		err = result(ask(c, m), NULL);
+	link_close(c);
+	free(m);
+	return err ? 1 : 0;
 }

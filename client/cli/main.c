@@ -20,6 +20,8 @@ static const struct command {
 	{"trace", trace_main, "trace [-n NAME] [-c COUNT] [--json]         follow packets"},
 	{"tap", tap_main, "tap add DEVICE [host NAME] [queues N]       a TAP device of the host"},
 	{"pcap", pcap_main, "pcap replay FILE DEVICE | record DEVICE FILE"},
+	{"fault", fault_main,
+	 "fault add DEVICE on LOWER [loss P] [delay MS] ...   a bad wire for tests"},
 	{"bench", bench_main, "bench NAME [--json]                         measure"},
 };
 

@@ -19,3 +19,21 @@ enum {
 	WEFT_PCAP_SPEED,  /* u32: percent of the file's own pace; 0: as fast as it goes */
 	WEFT_PCAP_LOOP,	  /* u32: how often to play it; 0: for ever */
 };
+
+/* kind "fault": a device on top of another (IFLA_LINK) that does to frames what bad wires do; rates
+ * are parts per million of the frames */
+enum {
+	WEFT_FAULT_UNSPEC,
+	WEFT_FAULT_LOSS,      /* u32 */
+	WEFT_FAULT_DUP,	      /* u32 */
+	WEFT_FAULT_REORDER,   /* u32 */
+	WEFT_FAULT_CORRUPT,   /* u32 */
+	WEFT_FAULT_DELAY,     /* u32: microseconds */
+	WEFT_FAULT_JITTER,    /* u32: microseconds to either side of the delay */
+	WEFT_FAULT_SEED,      /* u64: of its random choices; default: drawn from the instance's */
+	WEFT_FAULT_DIRECTION, /* u32: WEFT_FAULT_IN | WEFT_FAULT_OUT; default: both */
+	WEFT_FAULT_LIMIT,     /* u32: frames a direction that may wait for their delay */
+};
+#define WEFT_FAULT_IN	    1 /* frames that the device below received */
+#define WEFT_FAULT_OUT	    2 /* frames that are sent */
+#define WEFT_FAULT_RATE_MAX 1000000
