@@ -1,6 +1,5 @@
 /* pending: what is not there yet; each module takes its lines away from here. */
 #include "ctl/devioctl.h"
-#include "ctl/files.h"
 #include "ctl/genl.h"
 #include "ctl/rtnl.h"
 
@@ -28,35 +27,4 @@ int devioctl_init(struct weft *weft)
 
 void devioctl_fini(struct weft *weft)
 {
-}
-
-int files_init(struct weft *weft)
-{
-	return 0;
-}
-
-void files_fini(struct weft *weft)
-{
-}
-
-int files_stat(struct net *net, const char *path, struct file_stat *st)
-{
-	st->kind = FILE_NONE;
-	return 0;
-}
-
-int files_show(struct net *net, const char *path, FILE *out)
-{
-	return -ENOENT;
-}
-
-int files_store(struct net *net, const char *path, const char *text, size_t len)
-{
-	return -ENOENT;
-}
-
-int files_list(struct net *net, const char *path,
-	       void (*fn)(void *arg, const char *name, const struct file_stat *st), void *arg)
-{
-	return -ENOENT;
 }

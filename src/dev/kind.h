@@ -57,7 +57,8 @@ struct dev_new {
 };
 
 struct dev_kind {
-	const char *name; /* IFLA_INFO_KIND */
+	const char *name;    /* IFLA_INFO_KIND */
+	const char *devtype; /* DEVTYPE in sysfs' uevent; NULL: none */
 	size_t priv_size;
 	size_t params_size;
 	const struct dev_param *params; /* n_params rows, or NULL */

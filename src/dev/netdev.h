@@ -141,6 +141,7 @@ struct dev_maddr {
 	struct cds_list_head link;
 	uint8_t addr[NETDEV_ALEN];
 	unsigned refs;
+	bool global; /* a user asked for it, once (SIOCADDMULTI) */
 };
 
 struct vlan_group;
@@ -185,6 +186,9 @@ struct netdev {
 	uint32_t gso_max_size, gso_max_segs, gro_max_size, tso_max_size, tso_max_segs;
 	uint8_t operstate, linkmode, dormant, testing;
 	uint8_t addr_assign_type; /* NET_ADDR_* */
+	uint8_t name_assign_type; /* NET_NAME_* */
+	uint8_t duplex, port;	  /* DUPLEX_*, PORT_*: with speed */
+	uint32_t speed;		  /* Mbit/s; 0: the driver knows none (that of `lower` counts) */
 	uint8_t perm_addr[NETDEV_ALEN];
 	uint8_t proto_down;
 	bool proto_down_ok; /* the kind lets protocols hold it down */
@@ -281,6 +285,11 @@ void netdev_promiscuity(struct netdev *dev, int delta);
 void netdev_allmulti(struct netdev *dev, int delta);
 int netdev_maddr_add(struct netdev *dev, const uint8_t *addr);
 int netdev_maddr_del(struct netdev *dev, const uint8_t *addr);
+/* The same for the user's one reference; -ENOENT: he holds none. */
+int netdev_maddr_add_global(struct netdev *dev, const uint8_t *addr);
+int netdev_maddr_del_global(struct netdev *dev, const uint8_t *addr);
+/* The device whose speed and duplex dev has; NULL: nobody knows. */
+const struct netdev *netdev_link_source(const struct netdev *dev);
 /* IFF_* as user space sees them (with RUNNING, LOWER_UP, DORMANT worked out). */
 unsigned netdev_user_flags(const struct netdev *dev);
 /* Stacks upper on lower (vlan, macvlan): sets upper->lower, the list; -EBUSY on a loop or depth

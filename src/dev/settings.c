@@ -284,17 +284,33 @@ int netdev_set_proto_down(struct netdev *dev, bool down)
 	return 0;
 }
 
+const struct netdev *netdev_link_source(const struct netdev *dev)
+{
+	while (dev && !dev->speed)
+		dev = dev->lower;
+	return dev;
+}
+
 /* ---- more addresses it listens to ---- */
 
-int netdev_maddr_add(struct netdev *dev, const uint8_t *addr)
+static struct dev_maddr *maddr_find(struct netdev *dev, const uint8_t *addr)
 {
 	struct dev_maddr *m;
 
 	cds_list_for_each_entry (m, &dev->maddrs, link)
-		if (!memcmp(m->addr, addr, dev->addr_len)) {
-			m->refs++;
-			return 0;
-		}
+		if (!memcmp(m->addr, addr, dev->addr_len))
+			return m;
+	return NULL;
+}
+
+int netdev_maddr_add(struct netdev *dev, const uint8_t *addr)
+{
+	struct dev_maddr *m = maddr_find(dev, addr);
+
+	if (m) {
+		m->refs++;
+		return 0;
+	}
 	m = calloc(1, sizeof(*m));
 	if (!m)
 		return -ENOMEM;
@@ -308,18 +324,37 @@ int netdev_maddr_add(struct netdev *dev, const uint8_t *addr)
 
 int netdev_maddr_del(struct netdev *dev, const uint8_t *addr)
 {
-	struct dev_maddr *m;
+	struct dev_maddr *m = maddr_find(dev, addr);
 
-	cds_list_for_each_entry (m, &dev->maddrs, link) {
-		if (memcmp(m->addr, addr, dev->addr_len))
-			continue;
-		if (--m->refs)
-			return 0;
-		cds_list_del(&m->link);
-		free(m);
-		if (dev->ops->set_rx_mode)
-			dev->ops->set_rx_mode(dev);
+	if (!m)
+		return -ENOENT;
+	if (--m->refs)
 		return 0;
-	}
-	return -ENOENT;
+	cds_list_del(&m->link);
+	free(m);
+	if (dev->ops->set_rx_mode)
+		dev->ops->set_rx_mode(dev);
+	return 0;
+}
+
+int netdev_maddr_add_global(struct netdev *dev, const uint8_t *addr)
+{
+	struct dev_maddr *m = maddr_find(dev, addr);
+
+	if (m && m->global)
+		return 0;
+	int err = netdev_maddr_add(dev, addr);
+	if (!err)
+		maddr_find(dev, addr)->global = true;
+	return err;
+}
+
+int netdev_maddr_del_global(struct netdev *dev, const uint8_t *addr)
+{
+	struct dev_maddr *m = maddr_find(dev, addr);
+
+	if (!m || !m->global)
+		return -ENOENT;
+	m->global = false;
+	return netdev_maddr_del(dev, addr);
 }

@@ -283,8 +283,10 @@ static void request_local(struct worker *w, const struct in_dev *in, const struc
 
 	if (arp_ignored(dev->net, in, f->sip, f->tip))
 		return;
-	if (conf_or(in, IPV4_DEVCONF_ARPFILTER) && arp_filtered(dev->net, dev, f->sip, f->tip))
+	if (conf_or(in, IPV4_DEVCONF_ARPFILTER) && arp_filtered(dev->net, dev, f->sip, f->tip)) {
+		ip4_mib(dev->net, w)[MIB_TcpExt_ArpFilter]++;
 		return;
+	}
 	if (neigh_heard(&ip4_core(dev->net)->arp, dev, &f->sip, f->sha))
 		arp_reply(w, dev, f);
 }

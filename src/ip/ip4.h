@@ -161,6 +161,9 @@ int ip4_igmp_walk(const struct netdev *dev,
 		  void *arg);
 unsigned ip4_igmp_version(const struct netdev *dev); /* 1 to 3: what it speaks now */
 
+/* Datagrams that wait for fragments, and the memory they take; for /proc/net/sockstat. */
+void ip4_frag_use(const struct net *net, unsigned *n, uint64_t *mem);
+
 /* ---- routes: ip4_route.c ---- */
 
 struct ip4_nexthop {

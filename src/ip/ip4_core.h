@@ -233,6 +233,8 @@ int route4_full_lookup(struct net *net, const struct flow4 *fl, bool ignore_link
 int pmtu_net_init(struct net *net);
 void pmtu_net_fini(struct net *net);
 void pmtu_flush(struct net *net);
+/* How many paths' MTU are known. */
+unsigned pmtu_count(const struct net *net);
 
 /* igmp.c */
 int igmp_init(struct ip4_core *core);

@@ -154,3 +154,11 @@ void ip4_frags_put(struct ip4_frags *f)
 	free(f->msg);
 	free(f);
 }
+
+void ip4_frag_use(const struct net *net, unsigned *n, uint64_t *mem)
+{
+	const struct ip4_frags *f = net->ip4->frags;
+
+	*n = __atomic_load_n(&f->n, __ATOMIC_RELAXED);
+	*mem = __atomic_load_n(&f->mem, __ATOMIC_RELAXED);
+}

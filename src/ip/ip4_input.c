@@ -161,8 +161,11 @@ static void input_no_way(struct worker *w, const struct ip4_rx *rx, struct pkt *
 	input_error(w, rx, p, err, why);
 }
 
-static void input_martian(struct worker *w, struct pkt *p, int err)
+static void input_martian(struct worker *w, const struct ip4_rx *rx, struct pkt *p, int err)
 {
+	rx->mib[MIB_RtStat_InMartianSrc]++;
+	if (err == -EXDEV)
+		rx->mib[MIB_TcpExt_IPReversePathFilter]++;
 	pkt_drop(w, p, err == -EXDEV ? DROP_IP_RPFILTER : DROP_IP_INVALID_SOURCE);
 }
 
@@ -268,7 +271,7 @@ static void input_multicast(struct worker *w, const struct ip4_rx *rx, struct pk
 	else if (p->type != PACKET_LOOPBACK) /* our own copy comes from an address of ours */
 		err = route4_validate_source(rx->net, ip->saddr, 0, ip->tos, rx->dev, NULL);
 	if (err < 0) {
-		input_martian(w, p, err);
+		input_martian(w, rx, p, err);
 		return;
 	}
 	rx->mib[MIB_IpExt_InMcastPkts]++;
@@ -284,7 +287,7 @@ static void input_broadcast(struct worker *w, const struct ip4_rx *rx, struct pk
 		int err = route4_validate_source(rx->net, ip->saddr, 0, ip->tos, rx->dev, NULL);
 
 		if (err < 0) {
-			input_martian(w, p, err);
+			input_martian(w, rx, p, err);
 			return;
 		}
 	}
@@ -304,6 +307,7 @@ static bool input_odd(struct worker *w, const struct ip4_rx *rx, struct pkt *p)
 		return true;
 	}
 	if (ip4_is_multicast(ip->saddr) || ip->saddr == UINT32_MAX) {
+		rx->mib[MIB_RtStat_InMartianSrc]++;
 		pkt_drop(w, p, DROP_IP_INVALID_SOURCE);
 		return true;
 	}
@@ -312,11 +316,13 @@ static bool input_odd(struct worker *w, const struct ip4_rx *rx, struct pkt *p)
 		return true;
 	}
 	if (!s0 || !d0) {
+		rx->mib[!s0 ? MIB_RtStat_InMartianSrc : MIB_RtStat_InMartianDst]++;
 		pkt_drop(w, p, !s0 ? DROP_IP_INVALID_SOURCE : DROP_IP_INVALID_DEST);
 		return true;
 	}
 	/* On lo these are at home. */
 	if ((s0 == 127 || d0 == 127) && !rx->route_localnet && !(rx->dev->flags & IFF_LOOPBACK)) {
+		rx->mib[d0 == 127 ? MIB_RtStat_InMartianDst : MIB_RtStat_InMartianSrc]++;
 		pkt_drop(w, p, d0 == 127 ? DROP_IP_INVALID_DEST : DROP_IP_LOCALNET);
 		return true;
 	}
@@ -363,7 +369,7 @@ static void input_unicast(struct worker *w, const struct ip4_rx *rx, struct pkt 
 	}
 	err = check_source(rx, pkt_l3(p), fi->nh.dev);
 	if (err < 0)
-		input_martian(w, p, err);
+		input_martian(w, rx, p, err);
 	else
 		ip4_forward_one(w, rx, p, fi, o, err > 0);
 }
@@ -426,7 +432,7 @@ static void ip4_input_one(struct worker *w, const struct ip4_rx *rx, struct pkt 
 
 		/* lo: everything there is from us. */
 		if (err < 0 && !(rx->dev->flags & IFF_LOOPBACK)) {
-			input_martian(w, p, err);
+			input_martian(w, rx, p, err);
 		} else if (unlikely(p->type != PACKET_HOST) && rx->drop_unicast_l2mc) {
 			pkt_drop(w, p, DROP_UNICAST_IN_L2_MULTICAST);
 		} else {
@@ -512,7 +518,7 @@ static void input_sort(struct worker *w, const struct ip4_rx *rx, struct batch *
 		if (likely(type == RTN_UNICAST && rx->forwarding)) {
 			err = check_source(rx, pkt_l3(p), f->nh.dev);
 			if (unlikely(err < 0)) {
-				input_martian(w, p, err);
+				input_martian(w, rx, p, err);
 			} else if (unlikely(err > 0 || p->type != PACKET_HOST)) {
 				ip4_forward_one(w, rx, p, f, NULL, err > 0);
 			} else {
@@ -522,7 +528,7 @@ static void input_sort(struct worker *w, const struct ip4_rx *rx, struct batch *
 		} else if (type == RTN_LOCAL && p->type == PACKET_HOST) {
 			err = check_source(rx, pkt_l3(p), NULL);
 			if (unlikely(err < 0 && !(rx->dev->flags & IFF_LOOPBACK)))
-				input_martian(w, p, err);
+				input_martian(w, rx, p, err);
 			else
 				batch_add(local, p);
 		} else {

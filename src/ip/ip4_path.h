@@ -55,6 +55,7 @@ struct ip4_path {
 struct ip4_frags {
 	struct net *net; /* NULL: gone */
 	uint64_t mem;	 /* bytes held, atomic */
+	unsigned n;	 /* datagrams under way, atomic */
 	unsigned refs;	 /* atomic: the namespace and the messages under way */
 	struct ip4_path *path;
 	struct ip4_frags_msg *msg; /* [worker] */

@@ -157,6 +157,19 @@ void pmtu_flush(struct net *net)
 	WRITE_ONCE(c->n, 0);
 }
 
+unsigned pmtu_count(const struct net *net)
+{
+	const struct pmtu_cache *c = net->ip4->routes->pmtu;
+	unsigned n = 0;
+
+	if (!c || !c->n)
+		return 0;
+	for (unsigned i = 0; i < PMTU_BUCKETS; i++)
+		for (unsigned k = 0; k < PMTU_DEPTH; k++)
+			n += c->b[i].e[k].daddr != 0;
+	return n;
+}
+
 uint32_t route4_mtu(struct net *net, const struct fib_info *fi, uint32_t daddr, uint64_t now)
 {
 	uint32_t mtu, path;

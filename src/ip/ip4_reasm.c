@@ -36,6 +36,7 @@ static void fragq_free_packets(struct fragq *q, enum drop why)
 static void fragq_end(struct fragq *q)
 {
 	__atomic_sub_fetch(&q->frags->mem, q->mem, __ATOMIC_RELAXED);
+	__atomic_sub_fetch(&q->frags->n, 1, __ATOMIC_RELAXED);
 	timer_del(&q->timer);
 	cds_list_del(&q->link);
 	pkt_free(&q->w->cache, q->self);
@@ -142,6 +143,7 @@ static struct fragq *fragq_find(struct worker *w, struct net *net, const struct 
 	timer_set(&w->wheel, &q->timer, w->now + net->ip4->frag_time);
 	cds_list_add(&q->link, bucket);
 	charge(q, PKT_ELEM_SIZE);
+	__atomic_add_fetch(&f->n, 1, __ATOMIC_RELAXED);
 	return q;
 }
 

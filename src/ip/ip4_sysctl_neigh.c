@@ -109,7 +109,8 @@ static int store_unres_qlen(struct net *net, struct netdev *dev, const char *tex
 	char *end;
 	long v = strtol(text, &end, 10);
 
-	if (!p || end == text || v < 0 || v > INT32_MAX / FRAME_TRUESIZE)
+	if (!p || end == text || end[strspn(end, " \t\n")] || v < 0 ||
+	    v > INT32_MAX / FRAME_TRUESIZE)
 		return -EINVAL;
 	WRITE_ONCE(p->queue_len_bytes, (int)v * FRAME_TRUESIZE);
 	SPREAD(net, dev, queue_len_bytes);

@@ -180,6 +180,9 @@ int netdev_register(struct netdev *dev, struct net *net, const char *name, int i
 		return -EINVAL;
 	if (ifindex && net_dev_by_index(net, ifindex))
 		return -EBUSY;
+	dev->name_assign_type = dev->kind->permanent ? NET_NAME_PREDICTABLE
+				: strchr(name, '%')  ? NET_NAME_ENUM
+						     : NET_NAME_USER;
 	dev->net = net;
 	err = dev->ops->init ? dev->ops->init(dev, ext) : 0;
 	if (err)
@@ -340,6 +343,7 @@ int netdev_set_name(struct netdev *dev, const char *pattern, struct extack *ext)
 	del_name(net, dev->name_entry);
 	dev->name_entry = e;
 	memcpy(dev->name, name, sizeof(name));
+	dev->name_assign_type = NET_NAME_RENAMED;
 	netdev_event(dev, EVENT_DEV_NAME, 0);
 	return 0;
 }

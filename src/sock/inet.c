@@ -186,7 +186,7 @@ void inet_show_head(FILE *out, int width, bool pad)
 	char line[160];
 
 	snprintf(line, sizeof(line),
-		 "%*s local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid"
+		 "%*s  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid"
 		 "  timeout inode ref pointer drops",
 		 width, "sl");
 	fprintf(out, "%-*s\n", pad ? 127 : 0, line);

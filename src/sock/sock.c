@@ -28,8 +28,7 @@ int sock_register(struct weft *weft, const struct sock_family *f)
 	return 0;
 }
 
-static const struct sock_ops *find_ops(struct net *net, int family, int type, int protocol,
-				       int *err)
+const struct sock_ops *sock_find_ops(struct net *net, int family, int type, int protocol, int *err)
 {
 	const struct sock_core *core = net->weft->sock;
 
@@ -71,7 +70,7 @@ int sock_new(struct net *net, int family, int type, int protocol, struct sock **
 
 	if (type < 0 || type >= 11 /* SOCK_MAX */)
 		return -EINVAL;
-	ops = find_ops(net, family, type, protocol, &err);
+	ops = sock_find_ops(net, family, type, protocol, &err);
 	if (!ops)
 		return err;
 	sk = calloc(1, ops->size);
@@ -356,10 +355,14 @@ static unsigned count(struct net *net, int type, int protocol)
 
 void sock_show(struct net *net, FILE *out)
 {
+	unsigned n_frags;
+	uint64_t mem;
+
 	fprintf(out, "sockets: used %u\n", net->sock->n_socks);
 	fprintf(out, "TCP: inuse 0 orphan 0 tw 0 alloc 0 mem 0\n");
 	fprintf(out, "UDP: inuse %u mem 0\n", count(net, SOCK_DGRAM, IPPROTO_UDP));
 	fprintf(out, "UDPLITE: inuse 0\n");
 	fprintf(out, "RAW: inuse %u\n", count(net, SOCK_RAW, 0));
-	fprintf(out, "FRAG: inuse 0 memory 0\n");
+	ip4_frag_use(net, &n_frags, &mem);
+	fprintf(out, "FRAG: inuse %u memory %llu\n", n_frags, (unsigned long long)mem);
 }

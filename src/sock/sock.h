@@ -124,6 +124,8 @@ struct sock_family {
 
 /* Families of the instance: at most 8, registered by weft.c. */
 int sock_register(struct weft *weft, const struct sock_family *f);
+/* What socket(2) would choose; NULL with *err. */
+const struct sock_ops *sock_find_ops(struct net *net, int family, int type, int protocol, int *err);
 
 /* Makes a socket with one reference. type without SOCK_NONBLOCK/CLOEXEC. */
 int sock_new(struct net *net, int family, int type, int protocol, struct sock **out);

@@ -3,6 +3,8 @@
  * backlog. Each lives in a namespace of its own and takes the other along when it goes. There is
  * carrier while both are up.
  */
+#include <linux/ethtool.h>
+
 #include "drivers/kinds.h"
 #include "net/net.h"
 
@@ -128,6 +130,9 @@ static void veth_setup(struct netdev *dev)
 			DEV_F_GSO | DEV_F_UDP_SEG | DEV_F_VLAN_TX | DEV_F_VLAN_RX | DEV_F_LLTX;
 	dev->features_hw = dev->features & ~(uint32_t)DEV_F_LLTX;
 	dev->max_mtu = ETH_MAX_MTU;
+	dev->speed = SPEED_10000;
+	dev->duplex = DUPLEX_FULL;
+	dev->port = PORT_TP;
 	dev->carrier = false;
 	netdev_random_address(dev);
 }

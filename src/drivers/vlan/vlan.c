@@ -379,6 +379,7 @@ static void vlan_setup(struct netdev *dev)
 
 const struct dev_kind vlan_kind = {
 	.name = "vlan",
+	.devtype = "vlan",
 	.priv_size = sizeof(struct vlan),
 	.params_size = sizeof(struct vlan_params),
 	.params = vlan_params,
