@@ -88,6 +88,7 @@ struct writer {
 	struct daemon *d;
 	struct ns *ns;
 	uint64_t handle;
+	int err; /* of the last write to the pair that failed and was not asked for yet */
 	char path[];
 };
 
@@ -169,19 +170,20 @@ struct ns *ns_of_pid(struct daemon *d, pid_t pid, int *err);
 extern const struct nl_resolver ns_resolver;
 
 /* ---- files.c ---- */
-void file_open(struct conn *c, const struct weft_req *req, char *path, struct reply *r);
-int file_write(struct conn *c, const struct weft_req *req, const char *data, size_t len);
+void file_open(struct ns *ns, const struct weft_req *req, char *path, struct reply *r);
+int file_write(struct ns *ns, const struct weft_req *req, const char *data, size_t len);
 /* Takes what programs wrote into files since the last time. */
 void files_drain(struct daemon *d);
 void writers_close(struct daemon *d);
-/* A memfd of the text in f (open_memstream), read from its start; or -errno. */
-int file_memfd(const char *text, size_t len, bool writable);
+/* A memfd with that text, read from its start; or -errno. */
+int file_memfd(const char *name, const char *text, size_t len, bool writable);
 /* Makes path absolute and free of "." and ".."; false: not a path. to holds PATH_MAX. */
 bool file_normalise(const char *path, char *to);
 
 /* ---- shadow.c ---- */
 /* Brings the copy at path up to date and writes where it is. 0 or -errno. */
-int shadow_refresh(struct ns *ns, const char *path, char *where, size_t room);
+int shadow_refresh(struct ns *ns, const char *path, enum weft_depth depth, char *where,
+		   size_t room);
 void shadow_remove(struct ns *ns);
 /* Removes a tree of files, whatever it holds. */
 void tree_remove(const char *path);

@@ -50,9 +50,9 @@ bool file_normalise(const char *path, char *to)
 	return true;
 }
 
-int file_memfd(const char *text, size_t len, bool writable)
+int file_memfd(const char *name, const char *text, size_t len, bool writable)
 {
-	int fd = memfd_create("weft-file", MFD_CLOEXEC | (writable ? 0 : MFD_ALLOW_SEALING));
+	int fd = memfd_create(name, MFD_CLOEXEC | (writable ? 0 : MFD_ALLOW_SEALING));
 	size_t done = 0;
 
 	if (fd < 0)
@@ -71,20 +71,22 @@ int file_memfd(const char *text, size_t len, bool writable)
 	return fd;
 }
 
-/* A memfd with the content of a file as seen from net. */
+/* A memfd with the content of a file as seen from net. Its name tells what it is, if there is room;
+ * the longest paths are those of devices. */
 static int content(struct net *net, const char *path, bool writable)
 {
-	char *text = NULL;
+	char *text = NULL, name[250];
 	size_t len = 0;
 	FILE *out = open_memstream(&text, &len);
 
 	if (!out)
 		return -ENOMEM;
+	snprintf(name, sizeof(name), "weft:%llu:%s", (unsigned long long)net->ino, path);
 	int err = files_show(net, path, out);
 	if (fclose(out) && !err)
 		err = -ENOMEM;
 	if (!err)
-		err = file_memfd(text, len, writable);
+		err = file_memfd(name, text, len, writable);
 	free(text);
 	return err;
 }
@@ -101,8 +103,10 @@ static void writer_drain(struct writer *wr)
 			break;
 		d->scratch[n] = 0;
 		int err = files_store(wr->ns->net, wr->path, (char *)d->scratch, (size_t)n);
-		if (err < 0)
+		if (err < 0) {
 			log_debug("write to %s: %s", wr->path, strerror(-err));
+			wr->err = err;
+		}
 	}
 }
 
@@ -158,9 +162,9 @@ static struct writer *writer_by_handle(struct daemon *d, uint64_t handle)
 }
 
 /* The program's end, or -errno. */
-static int writer_new(struct conn *c, const char *path, uint64_t *handle)
+static int writer_new(struct ns *ns, const char *path, uint64_t *handle)
 {
-	struct daemon *d = c->d;
+	struct daemon *d = ns->d;
 	struct writer *wr = calloc(1, sizeof(*wr) + strlen(path) + 1);
 	int fd[2], err;
 
@@ -179,7 +183,7 @@ static int writer_new(struct conn *c, const char *path, uint64_t *handle)
 	err = worker_fd_add(d->w, &wr->fd, EPOLLIN | EPOLLRDHUP);
 	if (err)
 		goto close;
-	wr->ns = ns_get(c->ns);
+	wr->ns = ns_get(ns);
 	cds_list_add_tail(&wr->link, &d->writers);
 	*handle = wr->handle;
 	return fd[1];
@@ -220,7 +224,7 @@ static int check_open(struct net *net, const char *path, int flags)
 	return 0;
 }
 
-void file_open(struct conn *c, const struct weft_req *req, char *text, struct reply *r)
+void file_open(struct ns *ns, const struct weft_req *req, char *text, struct reply *r)
 {
 	int flags = (int)req->arg0, access = flags & O_ACCMODE, fd;
 	char path[PATH_MAX];
@@ -229,38 +233,51 @@ void file_open(struct conn *c, const struct weft_req *req, char *text, struct re
 		r->rep.err = -ENOENT;
 		return;
 	}
-	r->rep.err = check_open(c->ns->net, path, flags);
+	r->rep.err = check_open(ns->net, path, flags);
 	if (r->rep.err)
 		return;
 	r->rep.arg0 = access != O_RDONLY;
 	if (access == O_WRONLY)
-		fd = writer_new(c, path, &r->rep.arg1);
+		fd = writer_new(ns, path, &r->rep.arg1);
 	else
-		fd = content(c->ns->net, path, access == O_RDWR);
+		fd = content(ns->net, path, access == O_RDWR);
 	if (fd < 0)
 		r->rep.err = fd;
 	else
 		r->fd = fd;
 }
 
-int file_write(struct conn *c, const struct weft_req *req, const char *data, size_t len)
+/* In the namespace it was opened in, wherever the program is now. */
+static int handle_write(struct writer *wr, const char *data, size_t len)
 {
 	size_t path_len = strnlen(data, len);
-	struct net *net = c->ns->net;
-	char path[PATH_MAX];
 
+	if (!len) {
+		int err = wr->err;
+		wr->err = 0;
+		return err;
+	}
 	if (path_len == len)
 		return -EINVAL;
+	len -= path_len + 1;
+	int err = files_store(wr->ns->net, wr->path, data + path_len + 1, len);
+	return err < 0 ? err : (int)len;
+}
+
+int file_write(struct ns *ns, const struct weft_req *req, const char *data, size_t len)
+{
+	size_t path_len = strnlen(data, len);
+	char path[PATH_MAX];
+
 	if (req->sock) {
-		/* in the namespace it was opened in, wherever the program is now */
-		struct writer *wr = writer_by_handle(c->d, req->sock);
-		if (!wr)
-			return -EBADF;
-		net = wr->ns->net;
+		struct writer *wr = writer_by_handle(ns->d, req->sock);
+		return wr ? handle_write(wr, data, len) : -EBADF;
 	}
+	if (path_len == len)
+		return -EINVAL;
 	if (!file_normalise(data, path))
 		return -ENOENT;
 	len -= path_len + 1;
-	int err = files_store(net, path, data + path_len + 1, len);
+	int err = files_store(ns->net, path, data + path_len + 1, len);
 	return err < 0 ? err : (int)len;
 }

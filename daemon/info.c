@@ -106,7 +106,7 @@ int info_open(struct daemon *d, const char *what)
 	if (fclose(out) && !err)
 		err = -ENOMEM;
 	if (!err)
-		err = file_memfd(text, len, false);
+		err = file_memfd("weft-info", text, len, false);
 	free(text);
 	return err;
 }

@@ -37,7 +37,10 @@ static int make_file(struct ns *ns)
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
 	if (fd < 0)
 		return -errno;
-	int err = write(fd, text, (size_t)n) != n || fstat(fd, &st) ? -errno : 0;
+	const struct timespec times[] = {{.tv_nsec = UTIME_OMIT},
+					 {(time_t)ns->net->ino, WEFT_NS_NSEC}};
+	int err = write(fd, text, (size_t)n) != n || futimens(fd, times) || fstat(fd, &st) ? -errno
+											   : 0;
 	close(fd);
 	if (err) {
 		unlink(path);

@@ -298,16 +298,28 @@ static int op_ns_unname(struct call *k)
 
 /* ---- files ---- */
 
+static struct ns *ns_from(struct call *k, uint64_t ino)
+{
+	return ino ? ns_by_ino(k->d, ino) : k->c->ns;
+}
+
 static int op_open(struct call *k)
 {
-	file_open(k->c, k->req, (char *)k->data, k->r);
+	struct ns *ns = ns_from(k, k->req->arg2);
+
+	if (!ns)
+		return -ENOENT;
+	file_open(ns, k->req, (char *)k->data, k->r);
 	return k->r->rep.err;
 }
 
 static int op_write(struct call *k)
 {
-	int n = file_write(k->c, k->req, (const char *)k->data, k->req->len);
+	struct ns *ns = ns_from(k, k->req->arg0);
 
+	if (!ns)
+		return -ENOENT;
+	int n = file_write(ns, k->req, (const char *)k->data, k->req->len);
 	if (n < 0)
 		return n;
 	k->r->rep.arg0 = (uint64_t)n;
@@ -316,8 +328,12 @@ static int op_write(struct call *k)
 
 static int op_shadow(struct call *k)
 {
-	int err = shadow_refresh(k->c->ns, (const char *)k->data, (char *)k->r->data, PATH_MAX);
+	struct ns *ns = ns_from(k, k->req->arg2);
 
+	if (!ns)
+		return -ENOENT;
+	int err = shadow_refresh(ns, (const char *)k->data, (enum weft_depth)k->req->arg0,
+				 (char *)k->r->data, PATH_MAX);
 	k->r->rep.len = err ? 0 : (uint32_t)strlen((const char *)k->r->data);
 	return err;
 }

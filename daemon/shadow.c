@@ -2,9 +2,10 @@
  * shadow: real copies of directories below /proc and /sys, for readdir, stat and access.
  *
  * <dir>/shadow/<ino>/<path> has the names, kinds and modes that files_list() tells; the files in it
- * are empty. One level is brought up to date at each request: the directory asked for, or the one
- * that holds the file asked for. Links are real links, relative ones, so what they lead to is
- * brought up to date as well. Directories keep the owner's write bit: we have to change them.
+ * are empty, with the sizes that the kernel tells (0, or a page below /sys). A request brings up to
+ * date what it names, and if it is a directory to be read, the names in it. Links are real links,
+ * relative ones, so what they lead to is brought up to date as well. Directories keep the owner's
+ * write bit: we have to change them.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -18,6 +19,7 @@
 #include "daemon.h"
 
 #define LINKS_MAX 8
+#define DEPTH_MAX 16
 
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
 {
@@ -49,8 +51,14 @@ struct level {
 	int fd; /* of the real directory */
 	char **names;
 	size_t n, room;
+	off_t size; /* of files */
 	int err;
 };
+
+static off_t size_below(const char *path)
+{
+	return strncmp(path, "/sys/", 5) ? 0 : 4096;
+}
 
 static bool is_right(const struct stat *is, const struct file_stat *want)
 {
@@ -72,7 +80,7 @@ static bool link_is(int fd, const char *name, const char *target)
 	return n >= 0 && (size_t)n == strlen(target) && !memcmp(now, target, (size_t)n);
 }
 
-static int make(int fd, const char *name, const struct file_stat *st)
+static int make(int fd, const char *name, const struct file_stat *st, off_t size)
 {
 	mode_t mode = st->mode & 0777;
 	int f;
@@ -88,13 +96,14 @@ static int make(int fd, const char *name, const struct file_stat *st)
 		f = openat(fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 		if (f < 0)
 			return -errno;
+		int err = ftruncate(f, size) || fchmod(f, mode) ? -errno : 0;
 		close(f);
-		return fchmodat(fd, name, mode, 0) ? -errno : 0;
+		return err;
 	}
 }
 
 /* Makes name what st says. */
-static int update(int fd, const char *name, const struct file_stat *st)
+static int update(int fd, const char *name, const struct file_stat *st, off_t size)
 {
 	struct stat is;
 
@@ -112,7 +121,7 @@ static int update(int fd, const char *name, const struct file_stat *st)
 			unlinkat(fd, name, 0);
 		}
 	}
-	return make(fd, name, st);
+	return make(fd, name, st, size);
 }
 
 static void one_name(void *arg, const char *name, const struct file_stat *st)
@@ -138,7 +147,7 @@ static void one_name(void *arg, const char *name, const struct file_stat *st)
 		return;
 	}
 	l->n++;
-	int err = update(l->fd, name, st);
+	int err = update(l->fd, name, st, l->size);
 	if (err && err != -EEXIST)
 		l->err = err;
 }
@@ -172,9 +181,12 @@ static void sweep(struct level *l)
 	closedir(dir);
 }
 
-static int refresh_dir(struct net *net, const char *path, const char *real)
+static int refresh_below(struct net *net, const char *path, const char *real, int depth);
+
+static int refresh_dir(struct net *net, const char *path, const char *real, int depth)
 {
-	struct level l = {.fd = open(real, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+	struct level l = {.fd = open(real, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+			  .size = size_below(path)};
 
 	if (l.fd < 0)
 		return -errno;
@@ -187,7 +199,28 @@ static int refresh_dir(struct net *net, const char *path, const char *real)
 		free(l.names[i]);
 	free(l.names);
 	close(l.fd);
-	return err;
+	return err || !depth ? err : refresh_below(net, path, real, depth - 1);
+}
+
+/* The directories in a directory that is up to date. */
+static int refresh_below(struct net *net, const char *path, const char *real, int depth)
+{
+	char path_of[PATH_MAX], real_of[PATH_MAX];
+	DIR *dir = opendir(real);
+	struct dirent *e;
+	int err = 0;
+
+	if (!dir)
+		return -errno;
+	while (!err && (e = readdir(dir))) {
+		if (e->d_type != DT_DIR || !strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+			continue;
+		if (snprintf(path_of, PATH_MAX, "%s/%s", path, e->d_name) < PATH_MAX &&
+		    snprintf(real_of, PATH_MAX, "%s/%s", real, e->d_name) < PATH_MAX)
+			err = refresh_dir(net, path_of, real_of, depth);
+	}
+	closedir(dir);
+	return err == -ENOENT ? 0 : err;
 }
 
 /* ---- the way down ---- */
@@ -216,11 +249,27 @@ static int real_dir(const char *root, const char *path, size_t at, char *real)
 	return mkdir(real, 0755) && errno != EEXIST ? -errno : 0;
 }
 
+/* Sees to it that the file or link at the end of path is as it should be. root + the first `dir`
+ * bytes of path is there. */
+static int refresh_one(const char *root, const char *path, size_t dir, const struct file_stat *st)
+{
+	char real[PATH_MAX];
+
+	if (snprintf(real, PATH_MAX, "%s%.*s", root, (int)dir, path) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	int fd = open(real, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	int err = update(fd, path + dir + 1, st, size_below(path));
+	close(fd);
+	return err;
+}
+
 /* Walks one path down. 0: done; 1: path was rewritten by a link, walk again. */
-static int walk(struct net *net, const char *root, char *path)
+static int walk(struct net *net, const char *root, char *path, enum weft_depth depth)
 {
 	char real[PATH_MAX], part[PATH_MAX];
-	size_t len = strlen(path);
+	size_t len = strlen(path), dir = 0;
 	struct file_stat st;
 	int err;
 
@@ -235,27 +284,34 @@ static int walk(struct net *net, const char *root, char *path)
 			return err;
 		if (st.kind == FILE_NONE && last)
 			return -ENOENT;
-		if (st.kind == FILE_LINK) {
+		if (st.kind == FILE_LINK || (st.kind == FILE_REG && last)) {
+			err = refresh_one(root, path, dir, &st);
+			if (err || st.kind == FILE_REG)
+				return err;
 			err = follow(path, at, st.target);
 			return err ? err : 1;
 		}
 		if (st.kind == FILE_REG)
-			return last ? 0 : -ENOTDIR;
+			return -ENOTDIR;
 		/* what lies above our tables (/proc, /sys) is made as it is needed */
 		err = real_dir(root, path, at, real);
 		if (err)
 			return err;
-		/* the level that was asked for, and the one it is listed in */
-		if (st.kind == FILE_DIR && (last || !strchr(path + at + 1, '/'))) {
-			err = refresh_dir(net, part, real);
-			if (err)
-				return err;
-		}
+		dir = at;
 	}
-	return 0;
+	if (depth == WEFT_DEPTH_LOOK)
+		return 0;
+	return refresh_dir(net, path, real, depth == WEFT_DEPTH_TREE ? DEPTH_MAX : 0);
 }
 
-int shadow_refresh(struct ns *ns, const char *path, char *where, size_t room)
+/* A path that is no longer there must not be in the copy, either. */
+static int gone(const char *where)
+{
+	tree_remove(where);
+	return -ENOENT;
+}
+
+int shadow_refresh(struct ns *ns, const char *path, enum weft_depth depth, char *where, size_t room)
 {
 	char at[PATH_MAX], root[PATH_MAX];
 	int err = 1;
@@ -268,6 +324,8 @@ int shadow_refresh(struct ns *ns, const char *path, char *where, size_t room)
 	if (snprintf(where, room, "%s%s", root, at) >= (int)room)
 		return -ENAMETOOLONG;
 	for (int i = 0; err == 1 && i < LINKS_MAX; i++)
-		err = walk(ns->net, root, at);
+		err = walk(ns->net, root, at, depth);
+	if (err == -ENOENT)
+		return gone(where);
 	return err == 1 ? -ELOOP : err;
 }

@@ -1,7 +1,7 @@
 /*
  * real: the C library's functions behind ours.
  *
- * REAL() leaves an entry in the section shim_real for each place it is written; the loader's
+ * REAL() leaves an entry in the section shim_reals for each place it is written; the loader's
  * symbols for the section's bounds let them all be looked up at once, so that later calls, in
  * signal handlers or in children of vfork, need not enter the loader.
  */
@@ -9,7 +9,7 @@
 
 #include "shim.h"
 
-extern struct shim_real __start_shim_real[], __stop_shim_real[];
+extern struct shim_real __start_shim_reals[], __stop_shim_reals[];
 
 static long missing(void)
 {
@@ -29,7 +29,7 @@ void *shim_real(struct shim_real *r)
 
 static __attribute__((constructor(101))) void find_all(void)
 {
-	for (struct shim_real *r = __start_shim_real; r < __stop_shim_real; r++)
+	for (struct shim_real *r = __start_shim_reals; r < __stop_shim_reals; r++)
 		if (!r->fn)
 			shim_real(r);
 }

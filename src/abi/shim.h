@@ -25,6 +25,9 @@
 #define WEFT_ENV_DIR   "WEFT_DIR"   /* the instance's run directory */
 #define WEFT_ENV_NETNS "WEFT_NETNS" /* "<ino>:<token fd>" of the process's namespace */
 
+/* Nanoseconds of the time of change that tell the file of a namespace: its seconds are the ino. */
+#define WEFT_NS_NSEC 723657574
+
 enum weft_op {
 	WEFT_OP_HELLO = 1,  /* arg0: WEFT_PROTOCOL, arg1: namespace ino (0: first). Reply: arg0 ino,
 			       arg1 instance id, payload: instance name */
@@ -48,18 +51,26 @@ enum weft_op {
 	WEFT_OP_NS_FILE,   /* arg0 ino (0: own). Reply: payload path of the namespace's file */
 	WEFT_OP_NS_NAME,   /* mount --bind on a name: arg0 ino, payload name */
 	WEFT_OP_NS_UNNAME, /* umount: payload name */
-	WEFT_OP_OPEN,	/* arg0 O_* flags, arg1 mode; payload path (/proc/net/dev). Reply: fd of a
-			   memfd   with the content (read) or nothing, arg0: 1 when the file takes
-			   writes,   arg1: file handle for WEFT_OP_WRITE */
-	WEFT_OP_WRITE,	/* arg0 ignored; payload: path NUL text, as one write(2). Reply: arg0 bytes
-			 */
-	WEFT_OP_SHADOW, /* payload path of a directory or file. Reply: payload path of a real copy
-			   of the tree at that level, with names, kinds and modes right */
+	WEFT_OP_OPEN,	   /* arg0 O_* flags, arg1 mode, arg2 ino (0: own); payload path
+			      (/proc/net/dev). Reply: fd, arg0: 1 when the file takes writes, arg1:
+			      file handle for WEFT_OP_WRITE */
+	WEFT_OP_WRITE,	   /* sock: handle, or arg0 ino (0: own); payload: path NUL text, as one
+			      write(2). Reply: arg0 bytes */
+	WEFT_OP_SHADOW, /* payload path of a directory or file, arg0 enum weft_depth, arg2 ino (0:
+			   own). Reply: payload path of a real copy with names, kinds and modes
+			   right */
 	WEFT_OP_INFO,	/* payload: what ("stages", "drops", "clients", "trace ..."). Reply: fd of a
 			   memfd   with JSON */
 	WEFT_OP_STOP,	/* ends the daemon */
 	WEFT_OP_KEEP,	/* arg0: 1 the daemon stays when its last client leaves */
 	WEFT_OP_ACCEPT, /* reserved for streams */
+};
+
+/* What of a copy is brought up to date. */
+enum weft_depth {
+	WEFT_DEPTH_LOOK, /* what the path names */
+	WEFT_DEPTH_LIST, /* and, of a directory, the names in it */
+	WEFT_DEPTH_TREE, /* and all below */
 };
 
 /* ioctl arguments, flattened: struct ifreq by itself; SIOCGIFCONF: struct ifconf's length as
@@ -87,17 +98,20 @@ enum weft_op {
  * be kept open and inherited across fork and exec by each process of the namespace, without
  * FD_CLOEXEC; its number stands in WEFT_NETNS. The instance ends, unless kept, when the last
  * connection and the last token have been closed. Their abstract names begin "weft/<instance>/ns/".
- * NS_FILE: arg0 of the reply is the ino. The file holds "<ino>\n"; a name that stands for nothing
- * yet is an empty file. An open file keeps its namespace.
+ * NS_FILE: arg0 of the reply is the ino. The file holds "<ino>\n", and its time of change is <ino>
+ * seconds and WEFT_NS_NSEC; a name that stands for nothing yet is an empty file. An open file keeps
+ * its namespace.
  * NS_NAME, NS_UNNAME: payload is the last part of the path; a whole path is cut. NS_NAME replaces
  * what is at <run directory>/netns/NAME by the namespace's file, NS_UNNAME by an empty file.
- * OPEN, O_RDONLY: a sealed memfd. O_WRONLY: one end of a pair, named "weft/<instance>/f/<handle>";
- * what is written to it, a write(2) a record, is taken before any later request of any program. To
- * learn of the error, write by WRITE instead. O_RDWR: a memfd with the content; write by WRITE.
- * WRITE: sock is the handle (then in the namespace of the OPEN) or 0.
+ * NS_OF_PID: 1, when it is no process of ours, stands for the first namespace, as it does on Linux.
+ * OPEN, O_RDONLY: a sealed memfd, called "weft:<ino>:<path>". O_WRONLY: one end of a pair, named
+ * "weft/<instance>/f/<handle>"; what is written to it, a write(2) a record, is taken before any
+ * later request of any program. To learn of the error, write by WRITE instead. O_RDWR: a memfd with
+ * the content; write by WRITE.
+ * WRITE: with a handle, in the file and the namespace of the OPEN: the path is ignored. With a
+ * handle and no payload at all: the last error of what was written to the pair, once.
  * A directory is EISDIR: SHADOW shows it.
- * SHADOW of a file or directory brings up to date the directory it is listed in and, a directory,
- * itself; links in the path are followed, and are links in the copy.
+ * SHADOW: links in the path are followed, and are links in the copy.
  * INFO: "stages", "drops", "trace start N", "trace", "trace stop", "clients", "version"; text, but
  * "stages json", "trace" and "clients" are JSON.
  */
