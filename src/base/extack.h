@@ -14,6 +14,8 @@ struct extack {
 	uint32_t bad_off;   /* offset of the offending attribute in the request, 0: none */
 	uint32_t miss_type; /* attribute type that is missing, with has_miss */
 	uint8_t has_miss;
+	const void *
+		policy; /* what was asked of the offending attribute (struct nla_policy), or NULL */
 };
 
 static inline int extack_set(struct extack *ext, int err, const char *msg)

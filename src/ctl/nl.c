@@ -7,6 +7,7 @@
  */
 #include <stdio.h>
 
+#include "ctl/nl_policy.h"
 #include "ctl/nl_sock.h"
 
 /* A message's handler for a family, or the one that serves all. */
@@ -113,6 +114,8 @@ size_t nl_ext_size(const struct nl_sock *s, const struct extack *ext, int err)
 		n += MNL_ALIGN(sizeof(struct nlattr) + strlen(ext->msg) + 1);
 	if (err && ext->bad_off)
 		n += 8;
+	if (err && ext->policy)
+		n += NL_POLICY_ATTR_SIZE;
 	if (err && ext->has_miss)
 		n += 8;
 	return n;
@@ -124,6 +127,8 @@ void nl_ext_put(struct nlmsghdr *nlh, const struct extack *ext, int err, size_t 
 		mnl_attr_put_strz(nlh, NLMSGERR_ATTR_MSG, ext->msg);
 	if (err && ext->bad_off && ext->bad_off < req_len)
 		mnl_attr_put_u32(nlh, NLMSGERR_ATTR_OFFS, ext->bad_off);
+	if (err && ext->policy)
+		nl_policy_put(nlh, NLMSGERR_ATTR_POLICY, ext->policy, NULL);
 	if (err && ext->has_miss)
 		mnl_attr_put_u32(nlh, NLMSGERR_ATTR_MISS_TYPE, ext->miss_type);
 }

@@ -138,6 +138,8 @@ struct nl_handler {
 	/* 0: finished; 1: datagram full, call again; -errno. */
 	int (*dump)(struct nl_dump *d);
 	uint8_t flags;
+	/* Optional: a dump begins; an error refuses it as a request that is no dump would be. */
+	int (*start)(struct nl_dump *d);
 };
 #define NL_H_BULK_DEL	1
 #define NL_H_SPLIT_DONE 2 /* NLMSG_DONE never shares a datagram with the dump's messages */

@@ -63,6 +63,21 @@ static int bad(const struct parse *p, const struct nlattr *a, int err, const cha
 	return err;
 }
 
+/* The same, where the row that was broken is told too. */
+static int bad_row(const struct parse *p, const struct nlattr *a, const struct nla_policy *row,
+		   int err, const char *msg)
+{
+	if (p->ext)
+		p->ext->policy = row;
+	return bad(p, a, err, msg);
+}
+
+static int fails(const struct parse *p, const struct nlattr *a, const struct nla_policy *row,
+		 int err)
+{
+	return bad_row(p, a, row, err, "Attribute failed policy validation");
+}
+
 /* The fixed size of a kind of integer; 0: none. */
 static unsigned kind_size(uint8_t kind)
 {
@@ -88,15 +103,15 @@ static int check_string(const struct parse *p, const struct nlattr *a, const str
 	if (row->kind == NLA_K_NUL_STRING) {
 		size_t n = row->len ? MIN(len, (size_t)row->len + 1) : len;
 		if (!n || !memchr(s, 0, n))
-			return bad(p, a, -EINVAL, "Attribute failed policy validation");
+			return fails(p, a, row, -EINVAL);
 	}
 	if (len < 1)
-		return bad(p, a, -ERANGE, "Attribute failed policy validation");
+		return fails(p, a, row, -ERANGE);
 	if (row->len) {
 		if (s[len - 1] == 0)
 			len--;
 		if (len > row->len)
-			return bad(p, a, -ERANGE, "Attribute failed policy validation");
+			return fails(p, a, row, -ERANGE);
 	}
 	return 0;
 }
@@ -107,7 +122,7 @@ static int check_nested(const struct parse *p, const struct nlattr *a, const str
 	if (len == 0)
 		return 0;
 	if (len < sizeof(struct nlattr))
-		return bad(p, a, -ERANGE, "Attribute failed policy validation");
+		return fails(p, a, row, -ERANGE);
 	if (!row->nested)
 		return 0;
 
@@ -146,19 +161,20 @@ static int check_range(const struct parse *p, const struct nlattr *a, const stru
 		return 0;
 	}
 	if (v < row->min || (row->max && v > row->max))
-		return bad(p, a, -ERANGE, "integer out of range");
+		return bad_row(p, a, row, -ERANGE, "integer out of range");
 	return 0;
 }
 
-static int check_bitfield(const struct parse *p, const struct nlattr *a, size_t len)
+static int check_bitfield(const struct parse *p, const struct nlattr *a,
+			  const struct nla_policy *row, size_t len)
 {
 	struct nla_bitfield32 b;
 
 	if (len != sizeof(b))
-		return bad(p, a, -ERANGE, "Attribute failed policy validation");
+		return fails(p, a, row, -ERANGE);
 	memcpy(&b, mnl_attr_get_payload(a), sizeof(b));
 	if (b.value & ~b.selector)
-		return bad(p, a, -EINVAL, "Attribute failed policy validation");
+		return fails(p, a, row, -EINVAL);
 	return 0;
 }
 
@@ -174,19 +190,19 @@ static int check_attr(const struct parse *p, const struct nlattr *a)
 	if (row->kind == NLA_K_EXACT)
 		size = row->len;
 	if (size && len != size && (checks & V_LENGTH))
-		return bad(p, a, -EINVAL, "invalid attribute length");
+		return bad_row(p, a, row, -EINVAL, "invalid attribute length");
 	if (checks & V_NESTED) {
 		bool nested = a->nla_type & NLA_F_NESTED;
 		if (row->kind == NLA_K_NESTED && !nested)
-			return bad(p, a, -EINVAL, "NLA_F_NESTED is missing");
+			return bad_row(p, a, row, -EINVAL, "NLA_F_NESTED is missing");
 		if (row->kind != NLA_K_NESTED && row->kind != NLA_K_UNSPEC && nested)
-			return bad(p, a, -EINVAL, "NLA_F_NESTED not expected");
+			return bad_row(p, a, row, -EINVAL, "NLA_F_NESTED not expected");
 	}
 	switch (row->kind) {
 	case NLA_K_REJECT:
-		return bad(p, a, -EINVAL, "Attribute failed policy validation");
+		return fails(p, a, row, -EINVAL);
 	case NLA_K_FLAG:
-		return len ? bad(p, a, -ERANGE, "Attribute failed policy validation") : 0;
+		return len ? fails(p, a, row, -ERANGE) : 0;
 	case NLA_K_STRING:
 	case NLA_K_NUL_STRING:
 		return check_string(p, a, row, len);
@@ -197,7 +213,7 @@ static int check_attr(const struct parse *p, const struct nlattr *a)
 	case NLA_K_NESTED:
 		return check_nested(p, a, row, len);
 	case NLA_K_BITFIELD32:
-		return check_bitfield(p, a, len);
+		return check_bitfield(p, a, row, len);
 	case NLA_K_UNSPEC:
 		if ((checks & V_UNSPEC) && !row->name)
 			return bad(p, a, -EINVAL, "Unsupported attribute");
@@ -209,7 +225,7 @@ static int check_attr(const struct parse *p, const struct nlattr *a)
 			break;
 		return check_range(p, a, row);
 	}
-	return bad(p, a, -ERANGE, "Attribute failed policy validation");
+	return fails(p, a, row, -ERANGE);
 }
 
 static int parse_attrs(const struct parse *p, const void *attrs, size_t len)

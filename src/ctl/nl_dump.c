@@ -182,7 +182,28 @@ int nl_dump_start(struct nl_req *r, const struct nl_handler *h)
 	run->d.req = *r;
 	run->d.req.nlh = run->nlh;
 	run->h = h;
+	int err = h->start ? h->start(&run->d) : 0;
+	if (err) {
+		r->ext = run->d.req.ext;
+		dump_free(run);
+		return err;
+	}
 	s->dump = run;
 	nl_dump_go_on(s);
 	return -EINTR;
+}
+
+void nl_dump_end_now(struct nl_sock *s, int err)
+{
+	struct nl_dump_run *run = s->dump;
+
+	if (!run || run->busy || run->over)
+		return;
+	if (run->d.done)
+		run->d.done(&run->d);
+	run->d.done = NULL;
+	run->d.ptr = NULL;
+	run->over = true;
+	run->status = err;
+	nl_dump_go_on(s);
 }

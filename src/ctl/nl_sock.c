@@ -493,6 +493,30 @@ bool nl_queue(struct nl_sock *to, uint32_t from, uint32_t group, const void *msg
 	return false;
 }
 
+/* ---- families that leave ---- */
+
+void nl_type_gone(struct weft *weft, int protocol, uint16_t type, unsigned group0, unsigned n)
+{
+	struct cds_lfht_iter it;
+	struct nl_sock *s, *next;
+	struct net *net;
+
+	rcu_read_lock();
+	cds_lfht_for_each_entry (weft->nl->socks, &it, s, node)
+		if (s->sk.protocol == protocol && s->dump && s->dump->nlh->nlmsg_type == type)
+			nl_dump_end_now(s, -ENOENT);
+	rcu_read_unlock();
+	cds_list_for_each_entry (net, &weft->nets->nets, link) {
+		cds_list_for_each_entry_safe (s, next, nl_members(net, protocol), member) {
+			if (s->sk.protocol != protocol)
+				continue;
+			for (unsigned g = group0; g < group0 + n; g++)
+				set_group(s, g, false);
+			membership_changed(s);
+		}
+	}
+}
+
 /* ---- life ---- */
 
 /* Protocols that may be opened: those served, and uevents, which stay silent. */

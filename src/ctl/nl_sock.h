@@ -99,3 +99,8 @@ int nl_dump_start(struct nl_req *r, const struct nl_handler *h);
 /* Fills and sends the next datagram while the reader has room. */
 void nl_dump_go_on(struct nl_sock *s);
 void nl_dump_drop(struct nl_sock *s);
+/* What s dumps is no more: its next datagram is the last, with err. */
+void nl_dump_end_now(struct nl_sock *s, int err);
+/* Whatever protocol served by messages of `type`, and groups group0 to group0 + n - 1, is gone:
+ * dumps of it end, members leave. */
+void nl_type_gone(struct weft *weft, int protocol, uint16_t type, unsigned group0, unsigned n);

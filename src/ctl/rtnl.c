@@ -6,9 +6,19 @@
 #include "ctl/nl_sock.h"
 
 static const struct nl_handler *const handlers[] = {
-	rtnl_link_handlers,    rtnl_linkprop_handlers, rtnl_stats_handlers,    rtnl_addr_handlers,
-	rtnl_route_handlers,   rtnl_neigh_handlers,    rtnl_neightbl_handlers, rtnl_nsid_handlers,
-	rtnl_netconf_handlers, rtnl_rule_handlers,     rtnl_tc_handlers,       NULL,
+	rtnl_link_handlers,
+	rtnl_linkprop_handlers,
+	rtnl_stats_handlers,
+	rtnl_addr_handlers,
+	rtnl_route_handlers,
+	rtnl_neigh_handlers,
+	rtnl_neightbl_handlers,
+	rtnl_nsid_handlers,
+	rtnl_netconf_handlers,
+	rtnl_rule_handlers,
+	rtnl_tc_handlers,
+	rtnl_fdb_handlers,
+	NULL,
 };
 
 static const struct nl_family rtnl_family = {

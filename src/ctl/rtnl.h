@@ -31,6 +31,7 @@ extern const struct nl_handler rtnl_addr_handlers[];
 extern const struct nl_handler rtnl_route_handlers[];
 extern const struct nl_handler rtnl_neigh_handlers[];
 extern const struct nl_handler rtnl_neightbl_handlers[];
+extern const struct nl_handler rtnl_fdb_handlers[];
 extern const struct nl_handler rtnl_nsid_handlers[];
 extern const struct nl_handler rtnl_netconf_handlers[];
 extern const struct nl_handler rtnl_rule_handlers[];
@@ -117,7 +118,7 @@ void rtnl_addr_notify(struct net *net, const struct in_ifaddr *ifa, uint16_t typ
 		      const struct event_cause *cause);
 void rtnl_route_notify(struct net *net, const struct route *rt, uint16_t type, uint16_t flags,
 		       const struct event_cause *cause);
-void rtnl_neigh_notify(struct net *net, const struct neigh *n, uint16_t type, uint16_t flags);
+void rtnl_neigh_notify(struct net *net, struct neigh *n, uint16_t type, uint16_t flags);
 void rtnl_nsid_notify(struct net *net, int nsid, uint16_t type, const struct event_cause *cause);
 void rtnl_netconf_notify(struct net *net, const struct netdev *dev, bool dflt, int what);
 /* The device left: its settings are gone. */

@@ -290,6 +290,10 @@ int netdev_maddr_add_global(struct netdev *dev, const uint8_t *addr);
 int netdev_maddr_del_global(struct netdev *dev, const uint8_t *addr);
 /* The device whose speed and duplex dev has; NULL: nobody knows. */
 const struct netdev *netdev_link_source(const struct netdev *dev);
+/* The same for a user who asks once (`bridge fdb ... self`): -EEXIST when it is there; of either
+ * list. */
+int netdev_hwaddr_add(struct netdev *dev, const uint8_t *addr, bool multicast);
+int netdev_hwaddr_del(struct netdev *dev, const uint8_t *addr, bool multicast);
 /* IFF_* as user space sees them (with RUNNING, LOWER_UP, DORMANT worked out). */
 unsigned netdev_user_flags(const struct netdev *dev);
 /* Stacks upper on lower (vlan, macvlan): sets upper->lower, the list; -EBUSY on a loop or depth

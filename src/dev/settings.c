@@ -293,38 +293,39 @@ const struct netdev *netdev_link_source(const struct netdev *dev)
 
 /* ---- more addresses it listens to ---- */
 
-static struct dev_maddr *maddr_find(struct netdev *dev, const uint8_t *addr)
+static struct dev_maddr *find_hwaddr(struct netdev *dev, struct cds_list_head *list,
+				     const uint8_t *addr)
 {
 	struct dev_maddr *m;
 
-	cds_list_for_each_entry (m, &dev->maddrs, link)
+	cds_list_for_each_entry (m, list, link)
 		if (!memcmp(m->addr, addr, dev->addr_len))
 			return m;
 	return NULL;
 }
 
-int netdev_maddr_add(struct netdev *dev, const uint8_t *addr)
+static void rx_mode_changed(struct netdev *dev)
 {
-	struct dev_maddr *m = maddr_find(dev, addr);
+	if (dev->ops->set_rx_mode)
+		dev->ops->set_rx_mode(dev);
+}
 
-	if (m) {
-		m->refs++;
-		return 0;
-	}
-	m = calloc(1, sizeof(*m));
+static int add_hwaddr(struct netdev *dev, struct cds_list_head *list, const uint8_t *addr)
+{
+	struct dev_maddr *m = calloc(1, sizeof(*m));
+
 	if (!m)
 		return -ENOMEM;
 	memcpy(m->addr, addr, dev->addr_len);
 	m->refs = 1;
-	cds_list_add_tail(&m->link, &dev->maddrs);
-	if (dev->ops->set_rx_mode)
-		dev->ops->set_rx_mode(dev);
+	cds_list_add_tail(&m->link, list);
+	rx_mode_changed(dev);
 	return 0;
 }
 
-int netdev_maddr_del(struct netdev *dev, const uint8_t *addr)
+static int put_hwaddr(struct netdev *dev, struct cds_list_head *list, const uint8_t *addr)
 {
-	struct dev_maddr *m = maddr_find(dev, addr);
+	struct dev_maddr *m = find_hwaddr(dev, list, addr);
 
 	if (!m)
 		return -ENOENT;
@@ -332,26 +333,52 @@ int netdev_maddr_del(struct netdev *dev, const uint8_t *addr)
 		return 0;
 	cds_list_del(&m->link);
 	free(m);
-	if (dev->ops->set_rx_mode)
-		dev->ops->set_rx_mode(dev);
+	rx_mode_changed(dev);
 	return 0;
+}
+
+int netdev_maddr_add(struct netdev *dev, const uint8_t *addr)
+{
+	struct dev_maddr *m = find_hwaddr(dev, &dev->maddrs, addr);
+
+	if (!m)
+		return add_hwaddr(dev, &dev->maddrs, addr);
+	m->refs++;
+	return 0;
+}
+
+int netdev_maddr_del(struct netdev *dev, const uint8_t *addr)
+{
+	return put_hwaddr(dev, &dev->maddrs, addr);
+}
+
+int netdev_hwaddr_add(struct netdev *dev, const uint8_t *addr, bool multicast)
+{
+	struct cds_list_head *list = multicast ? &dev->maddrs : &dev->uaddrs;
+
+	return find_hwaddr(dev, list, addr) ? -EEXIST : add_hwaddr(dev, list, addr);
+}
+
+int netdev_hwaddr_del(struct netdev *dev, const uint8_t *addr, bool multicast)
+{
+	return put_hwaddr(dev, multicast ? &dev->maddrs : &dev->uaddrs, addr);
 }
 
 int netdev_maddr_add_global(struct netdev *dev, const uint8_t *addr)
 {
-	struct dev_maddr *m = maddr_find(dev, addr);
+	struct dev_maddr *m = find_hwaddr(dev, &dev->maddrs, addr);
 
 	if (m && m->global)
 		return 0;
 	int err = netdev_maddr_add(dev, addr);
 	if (!err)
-		maddr_find(dev, addr)->global = true;
+		find_hwaddr(dev, &dev->maddrs, addr)->global = true;
 	return err;
 }
 
 int netdev_maddr_del_global(struct netdev *dev, const uint8_t *addr)
 {
-	struct dev_maddr *m = maddr_find(dev, addr);
+	struct dev_maddr *m = find_hwaddr(dev, &dev->maddrs, addr);
 
 	if (!m || !m->global)
 		return -ENOENT;

@@ -301,7 +301,7 @@ static void proxy_arp(void **state)
 	conf(x->a, IPV4_DEVCONF_PROXY_ARP_PVLAN, 0);
 	uint32_t key = fx_ip("10.2.0.9");
 
-	neigh_proxy_add(&x->f.weft.ip4->arp, x->net, x->a, &key, NTF_PROXY, 0);
+	neigh_proxy_add(&x->f.weft.ip4->arp, x->net, x->a, &key, NTF_PROXY, 0, true);
 	ask.tip = "10.2.0.9";
 	say(x, x->a, ask);
 	expect(x, x->a, answer);

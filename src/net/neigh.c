@@ -170,6 +170,8 @@ void neigh_del(struct neigh *n)
 	timer_del(&n->timer);
 	gc_unlink(n);
 	cds_list_del_init(&n->dev_link);
+	n->parms->n_entries--;
+	cds_list_del_init(&n->managed_link);
 	WRITE_ONCE(n->dead, true);
 	neigh_hh_refresh(n, false);
 	neigh_queue_purge(n, DROP_NEIGH_DEAD);
@@ -328,22 +330,16 @@ static struct neigh *neigh_alloc(struct neigh_table *t, struct netdev *dev, cons
 	n->msg.fn = neigh_stale_msg;
 	CDS_INIT_LIST_HEAD(&n->gc_link);
 	CDS_INIT_LIST_HEAD(&n->dev_link);
+	CDS_INIT_LIST_HEAD(&n->managed_link);
 	return n;
 }
 
-struct neigh *neigh_get(struct neigh_table *t, struct netdev *dev, const void *key, int *err)
+static struct neigh *neigh_make(struct neigh_table *t, struct netdev *dev, const void *key,
+				int *err)
 {
-	struct neigh *n = neigh_lookup(t, dev, key);
+	struct neigh *n = neigh_alloc(t, dev, key);
 
-	t->stats.lookups++;
-	if (n) {
-		t->stats.hits++;
-		return n;
-	}
 	*err = -ENOBUFS;
-	if (!gc_room(t, t->w0->now))
-		return NULL;
-	n = neigh_alloc(t, dev, key);
 	if (!n)
 		return NULL;
 	*err = t->ops->construct(n);
@@ -365,7 +361,9 @@ struct neigh *neigh_get(struct neigh_table *t, struct netdev *dev, const void *k
 		free(n);
 		return container_of(was, struct neigh, node);
 	}
+	n->id = ++t->last_id;
 	cds_list_add_tail(&n->dev_link, &n->parms->entries);
+	n->parms->n_entries++;
 	t->entries++;
 	t->stats.allocs++;
 	neigh_gc_list_refresh(n);
@@ -374,6 +372,32 @@ free_entry:
 	free(n->hh);
 	free(n);
 	return NULL;
+}
+
+static struct neigh *find_or_make(struct neigh_table *t, struct netdev *dev, const void *key,
+				  bool exempt, int *err)
+{
+	struct neigh *n = neigh_lookup(t, dev, key);
+
+	t->stats.lookups++;
+	if (n) {
+		t->stats.hits++;
+		return n;
+	}
+	*err = -ENOBUFS;
+	if (!exempt && !gc_room(t, t->w0->now))
+		return NULL;
+	return neigh_make(t, dev, key, err);
+}
+
+struct neigh *neigh_get(struct neigh_table *t, struct netdev *dev, const void *key, int *err)
+{
+	return find_or_make(t, dev, key, false, err);
+}
+
+struct neigh *neigh_get_exempt(struct neigh_table *t, struct netdev *dev, const void *key, int *err)
+{
+	return find_or_make(t, dev, key, true, err);
 }
 
 /* ---- life of the table ---- */
@@ -393,6 +417,8 @@ int neigh_table_init(struct neigh_table *t, const struct neigh_ops *ops, struct 
 	pktq_init(&t->proxy_queue);
 	timer_init(&t->proxy_timer, neigh_proxy_timer);
 	timer_init(&t->gc_timer, periodic_gc);
+	CDS_INIT_LIST_HEAD(&t->managed);
+	timer_init(&t->managed_timer, neigh_managed_timer);
 	t->gc_thresh1 = 128;
 	t->gc_thresh2 = 512;
 	t->gc_thresh3 = 1024;
@@ -427,6 +453,7 @@ void neigh_table_fini(struct neigh_table *t)
 	}
 	timer_del(&t->gc_timer);
 	timer_del(&t->proxy_timer);
+	timer_del(&t->managed_timer);
 	rcu_hash_free(t->hash);
 	rcu_hash_free(t->parms_hash);
 	t->hash = t->parms_hash = NULL;

@@ -29,6 +29,11 @@
 
 #define NEIGH_KEY_MAX 16
 
+/* linux/neighbour.h leaves these sets to the kernel's own header. */
+#define NUD_IN_TIMER  (NUD_INCOMPLETE | NUD_REACHABLE | NUD_DELAY | NUD_PROBE)
+#define NUD_VALID     (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)
+#define NUD_CONNECTED (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE)
+
 struct neigh_table;
 
 /* The link header of a resolved entry: immutable, replaced whole through RCU. */
@@ -48,8 +53,9 @@ struct neigh_parms {
 	int ucast_probes, mcast_probes, app_probes, mcast_reprobes, proxy_qlen;
 	int queue_len_bytes;
 	struct cds_lfht_node node;    /* in table->parms_hash */
-	struct cds_list_head entries; /* struct neigh.dev_link: what belongs to dev */
-	unsigned n_proxied;	      /* answers of dev waiting in table->proxy_queue */
+	struct cds_list_head entries; /* struct neigh.dev_link: what belongs to dev, by id */
+	unsigned n_entries;
+	unsigned n_proxied; /* answers of dev waiting in table->proxy_queue */
 	struct rcu_head rcu;
 };
 
@@ -77,6 +83,8 @@ struct neigh {
 	struct worker_msg msg; /* to control: a STALE entry was used */
 	unsigned msg_state;    /* NEIGH_MSG_*, atomic */
 	struct cds_list_head gc_link, dev_link;
+	struct cds_list_head managed_link; /* in table->managed while NTF_EXT_MANAGED is set */
+	uint64_t id;			   /* by order of making */
 	struct rcu_head rcu;
 };
 
@@ -86,6 +94,8 @@ struct neigh_proxy {
 	struct netdev *dev; /* NULL: any */
 	uint8_t key[NEIGH_KEY_MAX];
 	uint8_t flags, protocol;
+	bool permanent; /* outlives the loss of the carrier */
+	uint64_t id;	/* by order of making */
 };
 
 /* Statistics as in RTM_GETNEIGHTBL and /proc/net/stat/arp_cache. */
@@ -130,6 +140,9 @@ struct neigh_table {
 	bool gc_running;		/* a collection is spread over several ticks */
 	struct pkt_queue proxy_queue;	/* by time due (cb[0]) */
 	struct timer proxy_timer;
+	struct cds_list_head managed; /* entries that are kept resolved */
+	struct timer managed_timer;   /* every interval_probe_time while there are any */
+	uint64_t last_id;
 };
 
 int neigh_table_init(struct neigh_table *t, const struct neigh_ops *ops, struct weft *weft,
@@ -140,16 +153,27 @@ void neigh_table_fini(struct neigh_table *t);
 struct neigh_parms *neigh_parms_new(struct neigh_table *t, struct net *net, struct netdev *dev);
 void neigh_parms_free(struct neigh_table *t, struct neigh_parms *p);
 struct neigh_parms *neigh_parms_default(struct neigh_table *t, struct net *net);
+/* base_reachable_time changed: a new reachable_time, from half to one and a half of it. */
+void neigh_parms_randomise(struct neigh_table *t, struct neigh_parms *p);
 
 /* Workers, under RCU: borrows; NULL: there is none. */
 struct neigh *neigh_lookup(struct neigh_table *t, const struct netdev *dev, const void *key);
 /* Control: finds or makes; NULL with *err = -ENOBUFS, -EINVAL, ... */
 struct neigh *neigh_get(struct neigh_table *t, struct netdev *dev, const void *key, int *err);
+/* The same for what will be PERMANENT or extern learned: no threshold keeps it out. */
+struct neigh *neigh_get_exempt(struct neigh_table *t, struct netdev *dev, const void *key,
+			       int *err);
 
 /* Control: news about an entry. lladdr NULL: unchanged. flags NEIGH_UPDATE_F_*. `state` NUD_*. */
 #define NEIGH_UPDATE_OVERRIDE	   1 /* a different lladdr replaces the old one */
 #define NEIGH_UPDATE_WEAK_OVERRIDE 2 /* a different lladdr makes a valid entry STALE */
 #define NEIGH_UPDATE_ADMIN	   4 /* from the user */
+/* Of NEIGH_UPDATE_ADMIN alone: */
+#define NEIGH_UPDATE_OVERRIDE_ISROUTER 8 /* NTF_ROUTER becomes what ISROUTER says */
+#define NEIGH_UPDATE_ISROUTER	       16
+#define NEIGH_UPDATE_EXT_LEARNED       32  /* sets NTF_EXT_LEARNED, which its absence clears */
+#define NEIGH_UPDATE_MANAGED	       64  /* sets NTF_EXT_MANAGED, which its absence clears */
+#define NEIGH_UPDATE_USE	       128 /* will be resolved: state and lladdr are left alone */
 int neigh_update(struct neigh *n, const uint8_t *lladdr, uint8_t state, unsigned flags);
 /* Control: what a solicitation says about its sender: makes the entry, STALE. Borrows; may be NULL.
  */
@@ -176,8 +200,9 @@ void neigh_flush_dev(struct neigh_table *t, struct netdev *dev, bool carrier);
  * that carry the new address. */
 void neigh_dev_addr(struct neigh_table *t, struct netdev *dev);
 
+/* Makes or changes one: 0 or -ENOBUFS. protocol 0: unchanged. */
 int neigh_proxy_add(struct neigh_table *t, struct net *net, struct netdev *dev, const void *key,
-		    uint8_t flags, uint8_t protocol);
+		    uint8_t flags, uint8_t protocol, bool permanent);
 int neigh_proxy_del(struct neigh_table *t, struct net *net, struct netdev *dev, const void *key);
 struct neigh_proxy *neigh_proxy_find(struct neigh_table *t, struct net *net, struct netdev *dev,
 				     const void *key);
@@ -185,8 +210,9 @@ struct neigh_proxy *neigh_proxy_find(struct neigh_table *t, struct net *net, str
 /* Control: a request received by parms->dev is answered later (up to proxy_delay, randomly), so
  * that the owner of the address comes first; ops->proxy_redo gets it then. Takes. */
 void neigh_proxy_enqueue(struct neigh_table *t, struct neigh_parms *parms, struct pkt *p);
-/* Control: forgets delayed answers (dev NULL: all), and with `entries` the proxies of dev. */
-void neigh_proxy_flush(struct neigh_table *t, struct netdev *dev, bool entries);
+/* Control: forgets delayed answers (dev NULL: all), and the proxies of dev, with `all` the
+ * permanent ones too. */
+void neigh_proxy_flush(struct neigh_table *t, struct netdev *dev, bool all);
 
 /* A packet that has a valid entry: puts the header in front and marks the use. Workers. False when
  * there is no header (resolve) or no headroom could be had. */

@@ -9,11 +9,6 @@
 #include "net/neigh.h"
 #include "run/instance.h"
 
-/* linux/neighbour.h leaves these sets to the kernel's own header. */
-#define NUD_IN_TIMER  (NUD_INCOMPLETE | NUD_REACHABLE | NUD_DELAY | NUD_PROBE)
-#define NUD_VALID     (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)
-#define NUD_CONNECTED (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE)
-
 /* neigh.msg_state: a message is on its way to control; the memory is due when it has come. */
 enum { NEIGH_MSG_POSTED = 1, NEIGH_MSG_FREE = 2 };
 
@@ -44,3 +39,5 @@ void neigh_timer(struct timer *t, uint64_t now);
 void neigh_stale_msg(struct worker *w, struct worker_msg *m);
 uint64_t neigh_random_reachable(struct neigh_table *t, uint64_t base);
 void neigh_proxy_timer(struct timer *t, uint64_t now);
+/* neigh_state.c: resolves what is NTF_EXT_MANAGED, again and again. */
+void neigh_managed_timer(struct timer *t, uint64_t now);

@@ -36,6 +36,11 @@ uint64_t neigh_random_reachable(struct neigh_table *t, uint64_t base)
 	return ms ? base / 2 + rng_below(&t->w0->rng, ms) * MSEC : 0;
 }
 
+void neigh_parms_randomise(struct neigh_table *t, struct neigh_parms *p)
+{
+	WRITE_ONCE(p->reachable_time, neigh_random_reachable(t, p->base_reachable_time));
+}
+
 uint64_t neigh_table_base_reachable(const struct neigh_table *t)
 {
 	(void)t;
@@ -84,6 +89,7 @@ struct neigh_parms *neigh_parms_new(struct neigh_table *t, struct net *net, stru
 	p->net = net;
 	p->dev = dev;
 	p->n_proxied = 0;
+	p->n_entries = 0;
 	p->reachable_time = neigh_random_reachable(t, p->base_reachable_time);
 	CDS_INIT_LIST_HEAD(&p->entries);
 	cds_lfht_add(t->parms_hash, hash_u64((uintptr_t)parms_owner(p)), &p->node);
@@ -133,13 +139,14 @@ struct neigh_proxy *neigh_proxy_find(struct neigh_table *t, struct net *net, str
 }
 
 int neigh_proxy_add(struct neigh_table *t, struct net *net, struct netdev *dev, const void *key,
-		    uint8_t flags, uint8_t protocol)
+		    uint8_t flags, uint8_t protocol, bool permanent)
 {
 	struct neigh_proxy *x;
 
 	cds_list_for_each_entry (x, &t->proxies, link) {
 		if (proxy_is(x, t, net, dev, key)) {
 			x->flags = flags;
+			x->permanent = permanent;
 			if (protocol)
 				x->protocol = protocol;
 			return 0;
@@ -153,6 +160,8 @@ int neigh_proxy_add(struct neigh_table *t, struct net *net, struct netdev *dev, 
 	memcpy(x->key, key, t->ops->key_len);
 	x->flags = flags;
 	x->protocol = protocol;
+	x->permanent = permanent;
+	x->id = ++t->last_id;
 	cds_list_add_tail(&x->link, &t->proxies);
 	return 0;
 }
@@ -217,15 +226,15 @@ void neigh_proxy_timer(struct timer *timer, uint64_t now)
 		timer_set(&t->w0->wheel, &t->proxy_timer, next);
 }
 
-void neigh_proxy_flush(struct neigh_table *t, struct netdev *dev, bool entries)
+void neigh_proxy_flush(struct neigh_table *t, struct netdev *dev, bool all)
 {
-	struct pkt_queue all = t->proxy_queue;
+	struct pkt_queue waiting = t->proxy_queue;
 	struct neigh_proxy *x, *tmp;
 	struct pkt *p;
 
-	if (all.head) {
+	if (waiting.head) {
 		pktq_init(&t->proxy_queue);
-		while ((p = pktq_pop(&all))) {
+		while ((p = pktq_pop(&waiting))) {
 			struct neigh_parms *parms = (struct neigh_parms *)(uintptr_t)p->cb[1];
 
 			if (dev && p->dev != dev) {
@@ -236,10 +245,10 @@ void neigh_proxy_flush(struct neigh_table *t, struct netdev *dev, bool entries)
 			pkt_drop(t->w0, p, DROP_NEIGH_DEAD);
 		}
 	}
-	if (!entries || !dev)
+	if (!dev)
 		return;
 	cds_list_for_each_entry_safe (x, tmp, &t->proxies, link) {
-		if (x->dev == dev) {
+		if (x->dev == dev && (all || !x->permanent)) {
 			cds_list_del(&x->link);
 			free(x);
 		}

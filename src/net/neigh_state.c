@@ -280,10 +280,11 @@ static void flush_queue(struct neigh *n)
 	neigh_put(n);
 }
 
-static int become_invalid(struct neigh *n, uint8_t new, uint64_t now)
+static int become_invalid(struct neigh *n, uint8_t new, uint64_t now, bool notify)
 {
 	uint8_t old = n->state;
-	bool notify = old & NUD_VALID;
+
+	notify |= old & NUD_VALID;
 
 	timer_del(&n->timer);
 	if (new != old)
@@ -317,6 +318,71 @@ static bool accept_lladdr(const struct neigh *n, bool *differs, uint8_t *new, un
 	return true;
 }
 
+void neigh_managed_timer(struct timer *timer, uint64_t now)
+{
+	struct neigh_table *t = container_of(timer, struct neigh_table, managed_timer);
+	struct neigh *n, *next;
+	uint64_t interval = UINT64_MAX;
+
+	cds_list_for_each_entry_safe (n, next, &t->managed, managed_link) {
+		interval = MIN(interval, n->parms->interval_probe_time);
+		use(t->w0, n, NULL);
+	}
+	if (interval != UINT64_MAX)
+		timer_set(&t->w0->wheel, timer, now + MAX(interval, NEIGH_TIMER_MIN));
+}
+
+/* NTF_EXT_LEARNED and NTF_EXT_MANAGED are what the user said last. True: they changed. */
+static bool update_user_flags(struct neigh *n, unsigned flags)
+{
+	struct neigh_table *t = n->table;
+	bool learned = flags & NEIGH_UPDATE_EXT_LEARNED, managed = flags & NEIGH_UPDATE_MANAGED;
+	bool changed = false;
+
+	if (!(flags & NEIGH_UPDATE_ADMIN))
+		return false;
+	if (learned != !!(n->flags & NTF_EXT_LEARNED)) {
+		n->flags ^= NTF_EXT_LEARNED;
+		neigh_gc_list_refresh(n);
+		changed = true;
+	}
+	if (managed != !!(n->flags_ext & NTF_EXT_MANAGED)) {
+		n->flags_ext ^= NTF_EXT_MANAGED;
+		if (managed)
+			cds_list_add_tail(&n->managed_link, &t->managed);
+		else
+			cds_list_del_init(&n->managed_link);
+		if (managed && !timer_pending(&t->managed_timer))
+			timer_set(&t->w0->wheel, &t->managed_timer,
+				  t->w0->now + n->parms->interval_probe_time);
+		changed = true;
+	}
+	return changed;
+}
+
+static bool update_router(struct neigh *n, unsigned flags)
+{
+	bool router = flags & NEIGH_UPDATE_ISROUTER;
+
+	if (!(flags & NEIGH_UPDATE_OVERRIDE_ISROUTER) || router == !!(n->flags & NTF_ROUTER))
+		return false;
+	n->flags ^= NTF_ROUTER;
+	return true;
+}
+
+/* The user wants it resolved: whatever it is, it must not stay so for ever. */
+static int become_used(struct neigh *n, bool notify)
+{
+	if (n->state & NUD_PERMANENT) {
+		WRITE_ONCE(n->state, n->state & ~NUD_PERMANENT);
+		neigh_hh_refresh(n, false);
+		neigh_gc_list_refresh(n);
+	}
+	if (notify)
+		neigh_notify(n, EVENT_NEIGH);
+	return 0;
+}
+
 int neigh_update(struct neigh *n, const uint8_t *lladdr, uint8_t new, unsigned flags)
 {
 	uint64_t now = n->table->w0->now;
@@ -327,16 +393,23 @@ int neigh_update(struct neigh *n, const uint8_t *lladdr, uint8_t new, unsigned f
 		return -EPERM;
 	if (!(flags & NEIGH_UPDATE_ADMIN) && (old & (NUD_NOARP | NUD_PERMANENT)))
 		return -EPERM;
+	bool notify = update_user_flags(n, flags);
+	if (flags & (NEIGH_UPDATE_USE | NEIGH_UPDATE_MANAGED))
+		return become_used(n, notify);
 	if (!(new &NUD_VALID))
-		return become_invalid(n, new, now);
-	if (alen && !lladdr && !(old & NUD_VALID))
+		return become_invalid(n, new, now, notify);
+	if (alen && !lladdr && !(old & NUD_VALID)) {
+		if (notify)
+			neigh_notify(n, EVENT_NEIGH);
 		return -EINVAL;
+	}
 
 	bool differs = alen && lladdr && (!(old & NUD_VALID) || memcmp(lladdr, n->lladdr, alen));
 	if (new &NUD_CONNECTED)
 		WRITE_ONCE(n->confirmed, now);
 	if (!accept_lladdr(n, &differs, &new, flags)) {
-		neigh_gc_list_refresh(n);
+		if (notify)
+			neigh_notify(n, EVENT_NEIGH);
 		return 0;
 	}
 
@@ -358,7 +431,8 @@ int neigh_update(struct neigh *n, const uint8_t *lladdr, uint8_t new, unsigned f
 	int err = neigh_hh_refresh(n, differs);
 	neigh_gc_list_refresh(n);
 	neigh_hold(n);
-	if (new != old || differs)
+	notify |= update_router(n, flags);
+	if (new != old || differs || notify)
 		neigh_notify(n, EVENT_NEIGH);
 	if (!err && !(old & NUD_VALID) && !n->dead)
 		flush_queue(n);

@@ -532,15 +532,15 @@ static void proxies(void **state)
 	struct world *x = *state;
 	uint8_t key[4] = {10, 0, 0, 5};
 
-	assert_int_equal(neigh_proxy_add(&x->t, &x->net, &x->dev, key, NTF_PROXY, 0), 0);
+	assert_int_equal(neigh_proxy_add(&x->t, &x->net, &x->dev, key, NTF_PROXY, 0, true), 0);
 	assert_non_null(neigh_proxy_find(&x->t, &x->net, &x->dev, key));
 	assert_int_equal(neigh_proxy_del(&x->t, &x->net, NULL, key), -ENOENT);
-	assert_int_equal(neigh_proxy_add(&x->t, &x->net, NULL, key, NTF_PROXY, 0), 0);
+	assert_int_equal(neigh_proxy_add(&x->t, &x->net, NULL, key, NTF_PROXY, 0, true), 0);
 	assert_int_equal(neigh_proxy_del(&x->t, &x->net, &x->dev, key), 0);
 	assert_non_null(neigh_proxy_find(&x->t, &x->net, &x->dev, key)); /* of any device */
 	assert_int_equal(neigh_proxy_del(&x->t, &x->net, NULL, key), 0);
 	assert_null(neigh_proxy_find(&x->t, &x->net, &x->dev, key));
-	assert_int_equal(neigh_proxy_add(&x->t, &x->net, &x->dev, key, NTF_PROXY, 0), 0);
+	assert_int_equal(neigh_proxy_add(&x->t, &x->net, &x->dev, key, NTF_PROXY, 0, true), 0);
 	neigh_flush_dev(&x->t, &x->dev, true);
 	assert_non_null(neigh_proxy_find(&x->t, &x->net, &x->dev, key));
 	neigh_flush_dev(&x->t, &x->dev, false);
