@@ -207,7 +207,8 @@ static int check_open(struct net *net, const char *path, int flags)
 		return err;
 	switch (st.kind) {
 	case FILE_NONE:
-		return flags & O_CREAT ? -EACCES : -ENOENT;
+		/* as sysfs and procfs refuse */
+		return flags & O_CREAT && !strncmp(path, "/sys/", 5) ? -EACCES : -ENOENT;
 	case FILE_DIR:
 		return -EISDIR;
 	case FILE_LINK: /* of what it points to, the rows of the table decide */

@@ -13,6 +13,7 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 
+#include "list.h"
 #include "path.h"
 
 /* ---- reading ---- */
@@ -34,7 +35,8 @@ SHIM_API DIR *opendir(const char *path)
 	struct path p;
 	const char *at = listed(AT_FDCWD, path, &p, PATH_LIST);
 
-	return at ? REAL(opendir)(at) : NULL;
+	DIR *dir = at ? REAL(opendir)(at) : NULL;
+	return dir && at != path ? list_new(dir, at) : dir;
 }
 
 SHIM_API int scandir(const char *path, struct dirent ***list, int (*filter)(const struct dirent *),
@@ -299,12 +301,23 @@ SHIM_API int remove(const char *path)
 	return unlinkat(AT_FDCWD, path, 0);
 }
 
+static int no_mkdir(struct path *p)
+{
+	bool sys = !strncmp(p->text, "/sys/", 5);
+
+	if (!path_real(p, PATH_LOOK))
+		errno = EEXIST;
+	else if (sys && errno == ENOENT)
+		errno = EPERM;
+	return -1;
+}
+
 SHIM_API int mkdirat(int dirfd, const char *path, mode_t mode)
 {
 	struct path p;
 
 	if (path_ours(dirfd, path, false, &p) && p.kind == PATH_NET)
-		return shim_ret(path_real(&p, PATH_LOOK) ? -EPERM : -EEXIST);
+		return no_mkdir(&p);
 	const char *at = changed(&dirfd, path, false, &p);
 	return at ? REAL(mkdirat)(dirfd, at, mode) : -1;
 }
