@@ -5,7 +5,8 @@
  * to the moment the other driver's xmit holds them: what a card's driver would add on both sides is
  * its own, and filling and emptying batches here is not counted. Destinations are drawn anew for
  * each packet from 10,000 flows, each a random address of a random route; nothing in the stack
- * remembers flows. 16 gateways take turns as next hops of the routes.
+ * remembers flows. 16 gateways take turns as next hops of the routes; in other cases each flow has
+ * a next hop of its own, a gateway or a neighbour on the link.
  *
  * "Warm" buffers come off the pool's stack, as after a receive that copied the frame; "cold" ones
  * were filled 16,384 packets ago, so that headers come from the last level of the cache, where a
@@ -19,11 +20,10 @@
 #include "bench.h"
 #include "wire/ip4_hdr.h"
 
-#define N_FLOWS	   10000u
-#define N_GATEWAYS 16u
-#define N_COLD	   16384u
-#define N_PACKETS  (256u * 1024)
-#define FRAME_MAX  1514u
+#define N_FLOWS	  10000u
+#define N_COLD	  16384u
+#define N_PACKETS (256u * 1024)
+#define FRAME_MAX 1514u
 
 #define IN_ADDR	 0x0a010001u /* 10.1.0.1/24 */
 #define OUT_ADDR 0x0a020001u /* 10.2.0.1/16 */
@@ -38,8 +38,8 @@ struct forward {
 	struct netdev *in, *out;
 	struct rng rng;
 	struct prefix *route;
-	unsigned n_routes;
-	unsigned size; /* of a frame, its FCS included */
+	unsigned n_routes, n_gateways; /* without routes the flows end on the link */
+	unsigned size;		       /* of a frame, its FCS included */
 	unsigned batch;
 	bool cold;
 	uint32_t flow[N_FLOWS]; /* destinations */
@@ -84,7 +84,7 @@ static void add_routes(struct forward *f)
 		uint32_t mask = len ? ~0u << (32 - len) : 0;
 		/* 16.0.0.0 to 79.255.255.255: clear of our own and of odd addresses */
 		uint32_t dst = ((0x10u << 24) + rng_below(&f->rng, 0x40u << 24)) & mask;
-		uint32_t gw = OUT_ADDR + 1 + n % N_GATEWAYS;
+		uint32_t gw = OUT_ADDR + 1 + n % f->n_gateways;
 
 		if (bed_route(&f->bed, dst, len, gw, f->out) == 0)
 			f->route[n++] = (struct prefix){dst, len};
@@ -94,6 +94,10 @@ static void add_routes(struct forward *f)
 static void draw_flows(struct forward *f)
 {
 	for (unsigned i = 0; i < N_FLOWS; i++) {
+		if (!f->n_routes) {
+			f->flow[i] = OUT_ADDR + 1 + i % f->n_gateways;
+			continue;
+		}
 		const struct prefix *r = &f->route[rng_below(&f->rng, f->n_routes)];
 
 		if (r->len)
@@ -103,20 +107,21 @@ static void draw_flows(struct forward *f)
 	}
 }
 
-static struct forward *forward_new(unsigned n_routes)
+static struct forward *forward_new(unsigned n_routes, unsigned n_gateways)
 {
 	struct forward *f = calloc(1, sizeof(*f));
 
 	if (f)
-		f->route = calloc(n_routes, sizeof(*f->route));
+		f->route = calloc(n_routes + 1, sizeof(*f->route));
 	if (!f || !f->route)
 		die("out of memory");
 	f->n_routes = n_routes;
+	f->n_gateways = n_gateways;
 	rng_seed(&f->rng, 7);
 	bed_init(&f->bed, 2 * N_COLD);
 	f->in = bed_dev(&f->bed, "in", IN_ADDR, 24);
 	f->out = bed_dev(&f->bed, "out", OUT_ADDR, 16);
-	for (unsigned i = 0; i < N_GATEWAYS; i++)
+	for (unsigned i = 0; i < n_gateways; i++)
 		if (bed_neigh(&f->bed, f->out, OUT_ADDR + 1 + i))
 			die("neighbours");
 	add_routes(f);
@@ -223,8 +228,17 @@ static double one_run(struct forward *f, unsigned n_packets)
 
 static void name_case(const struct forward *f, char name[96])
 {
-	snprintf(name, 96, "%u bytes, %u route%s, batch %u, %s", f->size, f->n_routes,
-		 f->n_routes == 1 ? "" : "s", f->batch, f->cold ? "cold" : "warm");
+	char way[64];
+
+	if (!f->n_routes)
+		snprintf(way, sizeof(way), "%u neighbours on the link", f->n_gateways);
+	else
+		snprintf(way, sizeof(way), "%u route%s", f->n_routes, f->n_routes == 1 ? "" : "s");
+	if (f->n_routes && f->n_gateways > 16)
+		snprintf(way + strlen(way), sizeof(way) - strlen(way), ", %u gateways",
+			 f->n_gateways);
+	snprintf(name, 96, "%u bytes, %s, batch %u, %s", f->size, way, f->batch,
+		 f->cold ? "cold" : "warm");
 }
 
 static void measure(const struct bench_options *o, struct forward *f)
@@ -326,38 +340,45 @@ static void forward_instructions(const struct bench_options *o)
 		count_instructions(o);
 		return;
 	}
-	struct forward *f = forward_new(10000);
+	struct forward *f = forward_new(10000, 16);
 
 	set_case(f, 64, BATCH_MAX, false);
 	one_run(f, COUNTED);
 	forward_free(f);
 }
 
+/* The case that the others vary: with batches of other sizes and with full frames. */
+static void measure_headline(const struct bench_options *o, struct forward *f)
+{
+	measure_stages(o, f);
+	for (unsigned batch = 1; batch < BATCH_MAX; batch *= batch < 16 ? 4 : 2) {
+		set_case(f, 64, batch, false);
+		measure(o, f);
+	}
+	set_case(f, 1518, BATCH_MAX, false);
+	measure(o, f);
+}
+
 static void forward_run(const struct bench_options *o)
 {
-	static const unsigned n_routes[] = {10000, 1, 1000000};
+	static const struct {
+		unsigned n_routes, n_gateways;
+	} ways[] = {{10000, 16}, {1, 16}, {1000000, 16}, {10000, 10000}, {0, 10000}};
 
 	if (o->instructions) {
 		forward_instructions(o);
 		return;
 	}
-	for (unsigned i = 0; i < ARRAY_SIZE(n_routes); i++) {
-		struct forward *f = forward_new(n_routes[i]);
+	for (unsigned i = 0; i < ARRAY_SIZE(ways); i++) {
+		struct forward *f = forward_new(ways[i].n_routes, ways[i].n_gateways);
 
 		set_case(f, 64, BATCH_MAX, false);
 		measure(o, f);
-		if (n_routes[i] == 10000)
-			measure_stages(o, f);
 		set_case(f, 64, BATCH_MAX, true);
 		measure(o, f);
-		for (unsigned batch = 1; batch < BATCH_MAX && !i; batch *= batch < 16 ? 4 : 2) {
-			set_case(f, 64, batch, false);
-			measure(o, f);
-		}
-		if (!i) {
-			set_case(f, 1518, BATCH_MAX, false);
-			measure(o, f);
-		}
+		set_case(f, 64, BATCH_MAX, false);
+		if (!i)
+			measure_headline(o, f);
 		forward_free(f);
 	}
 }

@@ -31,13 +31,22 @@ static inline uint32_t csum_shift(uint32_t sum, size_t offset)
 	return offset & 1 ? (sum >> 8) | (sum << 24) : sum;
 }
 
-/* Checksum of an IPv4 header of ihl 32-bit words; 0 means "correct" when the field is included. */
+/* Checksum of an IPv4 header of ihl (5 to 15) 32-bit words; 0 means "correct" when the field is
+ * included. */
 static inline uint16_t csum_ip4(const void *hdr, unsigned ihl)
 {
 	const uint8_t *p = hdr;
-	uint64_t sum = 0;
-	for (unsigned i = 0; i < ihl; i++) {
-		uint32_t w;
+	uint64_t a, b, sum;
+	uint32_t w;
+
+	/* the fixed 20 bytes in three words, of which the first two may carry */
+	memcpy(&a, p, 8);
+	memcpy(&b, p + 8, 8);
+	memcpy(&w, p + 16, 4);
+	sum = a + b;
+	sum += sum < b;
+	sum = (sum & 0xffffffff) + (sum >> 32) + w;
+	for (unsigned i = 5; i < ihl; i++) {
 		memcpy(&w, p + 4 * i, 4);
 		sum += w;
 	}

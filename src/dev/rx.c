@@ -10,6 +10,7 @@
 #include "run/trace.h"
 
 #define VLAN_HLEN 4
+#define AHEAD	  6 /* frames whose lines are on their way while one is read */
 
 #define BE(v) ((uint16_t)__builtin_bswap16(v))
 
@@ -90,7 +91,7 @@ static inline bool read_header(struct worker *w, struct netdev *dev, struct pkt 
 	uint16_t proto;
 
 	memcpy(&proto, e + 2 * ETH_ALEN, 2);
-	if (unlikely(BE(proto) < ETH_P_802_3_MIN))
+	if (unlikely(proto != BE(ETH_P_IP)) && BE(proto) < ETH_P_802_3_MIN)
 		proto = length_proto(p);
 	p->dev = dev;
 	p->protocol = proto;
@@ -218,10 +219,11 @@ static void drop_unclaimed(struct worker *w, struct netdev *dev, struct batch *b
 	b->n = n;
 }
 
-/* What follows the link header. */
-static void go_on(struct worker *w, struct netdev *dev, struct batch *b, bool maybe_tagged)
+/* What follows the link header. flags: all that the packets have; other: 0 when each is IPv4. */
+static void go_on(struct worker *w, struct netdev *dev, struct batch *b, unsigned flags,
+		  unsigned other)
 {
-	bool tagged = maybe_tagged && untag_batch(w, dev, b);
+	bool tagged = (other || (flags & PKT_VLAN)) && untag_batch(w, dev, b);
 
 	if (unlikely(tagged) && dev->core->vlan_input)
 		dev->core->vlan_input(w, dev, b);
@@ -230,7 +232,10 @@ static void go_on(struct worker *w, struct netdev *dev, struct batch *b, bool ma
 		handler(w, dev, b);
 	if (unlikely(tagged))
 		drop_unclaimed(w, dev, b);
-	netdev_deliver(w, dev, b);
+	if (likely(!other && b->n))
+		deliver_run(w, dev, b);
+	else
+		netdev_deliver(w, dev, b);
 }
 
 /* ---- entries ---- */
@@ -274,15 +279,15 @@ void netdev_rx(struct worker *w, struct netdev *dev, struct batch *b)
 		show_taps(w, dev, b, 0);
 
 	struct dev_count *c = dev_counter(dev, w);
-	unsigned n = 0, tagged = 0;
+	unsigned n = 0, flags = 0, other = 0;
 	uint64_t bytes = 0;
 	bool ether = dev->hard_header_len != 0;
 
 	for (unsigned i = 0; i < b->n; i++) {
 		struct pkt *p = b->p[i];
 
-		if (i + 4 < b->n)
-			__builtin_prefetch(pkt_data(b->p[i + 4]));
+		if (i + AHEAD < b->n)
+			pkt_prefetch(b->p[i + AHEAD]);
 		bytes += p->total;
 		if (unlikely(ether ? !read_header(w, dev, p) : !read_raw(w, dev, p))) {
 			c->rx_errors++;
@@ -290,13 +295,14 @@ void netdev_rx(struct worker *w, struct netdev *dev, struct batch *b)
 			pkt_drop(w, p, DROP_DEV_HDR);
 			continue;
 		}
-		tagged |= is_vlan(p->protocol) | (p->flags & PKT_VLAN);
+		flags |= p->flags;
+		other |= p->protocol ^ BE(ETH_P_IP);
 		b->p[n++] = p;
 	}
 	c->rx_packets += n;
 	c->rx_bytes += bytes;
 	b->n = n;
-	go_on(w, dev, b, tagged);
+	go_on(w, dev, b, flags, other);
 	stage_leave(w, prev);
 }
 
@@ -307,7 +313,7 @@ void netdev_rx_stacked(struct worker *w, struct netdev *dev, struct batch *b)
 		return;
 	}
 	struct dev_count *c = dev_counter(dev, w);
-	unsigned tagged = 0;
+	unsigned flags = 0, other = 0;
 
 	for (unsigned i = 0; i < b->n; i++) {
 		struct pkt *p = b->p[i];
@@ -317,12 +323,13 @@ void netdev_rx_stacked(struct worker *w, struct netdev *dev, struct batch *b)
 		c->rx_packets++;
 		c->rx_bytes += p->total;
 		c->multicast += p->type == PACKET_MULTICAST;
-		tagged |= is_vlan(p->protocol) | (p->flags & PKT_VLAN);
+		flags |= p->flags;
+		other |= p->protocol ^ BE(ETH_P_IP);
 		trace_pkt(w, p, "stacked-rx");
 	}
 	if (unlikely(tapped(dev)))
 		show_taps(w, dev, b, ETH_HLEN);
-	go_on(w, dev, b, tagged);
+	go_on(w, dev, b, flags, other);
 }
 
 /* ---- the backlog ---- */

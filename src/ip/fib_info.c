@@ -139,7 +139,7 @@ static struct fib_info *fib_alloc(struct ip4_core *core)
 	}
 	if (core->n_fibs == core->fibs->cap && fibs_grow(core))
 		return NULL;
-	fi = calloc(1, sizeof(*fi));
+	fi = line_alloc(sizeof(*fi));
 	if (!fi)
 		return NULL;
 	fi->id = core->n_fibs++;

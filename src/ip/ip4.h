@@ -167,30 +167,35 @@ void ip4_frag_use(const struct net *net, unsigned *n, uint64_t *mem);
 /* ---- routes: ip4_route.c ---- */
 
 struct ip4_nexthop {
-	struct netdev *dev; /* NULL for blackhole and its like */
-	uint32_t gateway;   /* be32; 0: on link */
+	struct netdev *dev;  /* NULL for blackhole and its like */
+	struct neigh *neigh; /* of the gateway: set when first resolved; RCU */
+	uint32_t gateway;    /* be32; 0: on link */
 	uint8_t scope, flags /* RTNH_F_* */;
 	uint8_t weight;
-	struct neigh *neigh; /* of the gateway: set when first resolved; RCU */
 	uint16_t encap_type;
 };
 
 /* What all routes with equal treatment share; immutable but for nh.flags and nh.neigh. */
 struct fib_info {
+	/* line 0: what a packet on its way looks at */
+	struct ip4_nexthop nh;
+	uint8_t type; /* RTN_* */
+	uint8_t scope, protocol;
+	bool dead;
+	uint32_t metrics[RTAX_MAX + 1]; /* 0: not set */
+
+	uint32_t priority, prefsrc, tb_id, flags;
 	struct cds_list_head link; /* by device */
 	uint32_t id;		   /* value in the FIB: index into the instance's table */
 	unsigned refs;		   /* control */
 	struct net *net;
-	uint8_t type; /* RTN_* */
-	uint8_t scope, protocol;
-	uint32_t priority, prefsrc, tb_id, flags;
-	uint32_t metrics[RTAX_MAX + 1]; /* 0: not set */
-	struct ip4_nexthop nh;
-	bool dead;
 	struct cds_lfht_node node; /* by content: equal ones are shared */
 	struct fib_info *next;	   /* while idle */
 	struct rcu_head rcu;
-};
+} __attribute__((aligned(CACHE_LINE)));
+
+static_assert(offsetof(struct fib_info, metrics) + 4 * RTAX_MTU < CACHE_LINE,
+	      "a packet meets one line of its route");
 
 /* One route as the user gave it; what dumps and events show. */
 struct route {

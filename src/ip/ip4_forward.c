@@ -1,11 +1,13 @@
 /*
  * ip4_forward: from one device to another (RFC 1812 5.2, 5.3).
  *
- * The batch goes through twice: first what the IP header needs (MTU, TTL and its checksum, the
- * neighbour), then the link header, and out by device. Whatever has a reason to be looked at twice
- * goes to ip4_forward_one(), which knows all rules.
+ * The batch goes through once: MTU, TTL, the neighbour's link header, the checksum; then out by
+ * device. Whatever has a reason to be looked at twice goes to ip4_forward_one(), which knows all
+ * rules.
  */
 #include "ip/ip4_path.h"
+
+#define AHEAD 6
 
 /* The MTU that a forwarded packet meets (the kernel's ip_dst_mtu_maybe_forward). */
 static inline uint32_t forward_mtu(const struct ip4_rx *rx, const struct fib_info *fi,
@@ -142,39 +144,9 @@ void ip4_forward_one(struct worker *w, const struct ip4_rx *rx, struct pkt *p, s
 
 /* ---- the batch ---- */
 
-/* Puts link headers on and sends, one batch a device. The common case, all to one device, moves
- * nothing. Takes; neigh[i] has the next hop of b->p[i]. */
-static void output_batch(struct worker *w, struct batch *b, struct neigh **neigh)
+/* Sends what leaves by different devices, one batch a device. Takes. */
+static void output_mixed(struct worker *w, struct batch *b)
 {
-	enum stage prev = stage_enter(w, STAGE_NEIGH, b->n);
-	unsigned n = b->n, kept = 0;
-	bool one_dev = true;
-
-	for (unsigned i = 0; i < n; i++) {
-		struct pkt *p = b->p[i];
-		struct neigh *nb = neigh[i];
-		uint32_t gw;
-
-		if (unlikely(!neigh_header(w, nb, p))) {
-			/* The entry lost its header this very moment. */
-			memcpy(&gw, nb->key, 4);
-			ip4_finish_output(w, nb->dev, p, gw);
-			continue;
-		}
-		p->dev = nb->dev;
-		one_dev &= p->dev == b->p[0]->dev || !kept;
-		b->p[kept++] = p;
-	}
-	b->n = kept;
-	stage_leave(w, prev);
-	if (!kept)
-		return;
-	for (unsigned i = 1; one_dev && i < kept; i++)
-		one_dev = b->p[i]->dev == b->p[0]->dev;
-	if (likely(one_dev)) {
-		netdev_xmit(w, b->p[0]->dev, b);
-		return;
-	}
 	while (b->n) {
 		struct netdev *dev = b->p[0]->dev;
 		struct batch out;
@@ -192,42 +164,57 @@ static void output_batch(struct worker *w, struct batch *b, struct neigh **neigh
 	}
 }
 
+/* Everything a plain packet needs: fit, hops left, a neighbour with a header. False: p is as it
+ * was, and ip4_forward_one() finds out what to do. */
+static inline bool forward_plain(struct worker *w, const struct ip4_rx *rx, struct pkt *p,
+				 const struct fib_info *f)
+{
+	uint32_t mtu = f->metrics[RTAX_MTU] ? f->metrics[RTAX_MTU] : f->nh.dev->mtu;
+	const struct ip4_hdr *ip = pkt_l3(p);
+
+	if (unlikely(ip->ttl <= 1 || p->total > mtu))
+		return false;
+	struct neigh *nb = ip4_neigh(rx->core, f, ip->daddr);
+
+	if (unlikely(!nb || !neigh_header(w, nb, p)))
+		return false;
+	decrease_ttl(pkt_l3(p));
+	p->dev = nb->dev;
+	return true;
+}
+
 void ip4_forward_batch(struct worker *w, const struct ip4_rx *rx, struct batch *b,
 		       struct fib_info **fi)
 {
 	enum stage prev = stage_enter(w, STAGE_IP4_FORWARD, b->n);
 	bool use_pmtu = READ_ONCE(rx->net->ip4->fwd_use_pmtu);
-	struct neigh *neigh[BATCH_MAX];
+	struct netdev *first = fi[0]->nh.dev;
 	unsigned kept = 0, n = b->n;
 	uint64_t octets = 0;
+	bool mixed = false;
 
 	for (unsigned i = 0; i < n; i++) {
 		struct pkt *p = b->p[i];
-		struct fib_info *f = fi[i];
-		struct ip4_hdr *ip = pkt_l3(p);
-		uint32_t mtu = f->metrics[RTAX_MTU] ? f->metrics[RTAX_MTU] : f->nh.dev->mtu;
+		uint32_t size = p->total;
 
+		if (i + AHEAD < n && fi[i + AHEAD]->nh.neigh)
+			__builtin_prefetch(fi[i + AHEAD]->nh.neigh->hh);
 		trace_pkt(w, p, "ip4-forward");
-		if (unlikely(ip->ttl <= 1 || p->total > mtu || use_pmtu)) {
-			ip4_forward_one(w, rx, p, f, NULL, false);
+		if (unlikely(use_pmtu || !forward_plain(w, rx, p, fi[i]))) {
+			ip4_forward_one(w, rx, p, fi[i], NULL, false);
 			continue;
 		}
-		struct neigh *nb = ip4_neigh(rx->core, f, ip->daddr);
-
-		if (unlikely(!nb || !rcu_dereference(nb->hh) || !pkt_writable(&w->cache, p, 32))) {
-			ip4_forward_one(w, rx, p, f, NULL, false);
-			continue;
-		}
-		decrease_ttl(pkt_l3(p));
-		octets += p->total;
-		neigh[kept] = nb;
+		octets += size;
+		mixed |= p->dev != first;
 		b->p[kept++] = p;
 	}
 	b->n = kept;
 	rx->mib[MIB_Ip_ForwDatagrams] += kept;
 	rx->mib[MIB_Ip_OutTransmits] += kept;
 	rx->mib[MIB_IpExt_OutOctets] += octets;
-	if (kept)
-		output_batch(w, b, neigh);
+	if (unlikely(mixed))
+		output_mixed(w, b);
+	else if (kept)
+		netdev_xmit(w, first, b);
 	stage_leave(w, prev);
 }

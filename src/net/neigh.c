@@ -91,7 +91,7 @@ int neigh_hh_refresh(struct neigh *n, bool rebuild)
 	if ((n->state & NUD_VALID) && !n->dead) {
 		if (old && !rebuild)
 			return 0;
-		hh = calloc(1, sizeof(*hh));
+		hh = line_alloc(sizeof(*hh));
 		if (hh)
 			hh->len = (uint8_t)hh_build(n, hh->hdr + sizeof(hh->hdr));
 		else
@@ -314,7 +314,7 @@ static bool gc_room(struct neigh_table *t, uint64_t now)
 
 static struct neigh *neigh_alloc(struct neigh_table *t, struct netdev *dev, const void *key)
 {
-	struct neigh *n = calloc(1, sizeof(*n));
+	struct neigh *n = line_alloc(sizeof(*n));
 
 	if (!n)
 		return NULL;

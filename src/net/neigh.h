@@ -39,9 +39,9 @@ struct neigh_table;
 /* The link header of a resolved entry: immutable, replaced whole through RCU. */
 struct neigh_hh {
 	uint8_t len;	 /* bytes of header, 0 to 30: it ends at hdr + 32 */
-	uint8_t hdr[32]; /* right-aligned, so that two 16-byte stores copy it */
+	uint8_t hdr[32]; /* right-aligned, so that stores of a fixed size copy it */
 	struct rcu_head rcu;
-};
+} __attribute__((aligned(CACHE_LINE)));
 
 /* Settings, per device with a default: /proc/sys/net/ipv4/neigh/DEV, `ip ntable`. Times in ns. */
 struct neigh_parms {
@@ -60,20 +60,22 @@ struct neigh_parms {
 };
 
 struct neigh {
+	/* line 0: what a packet on its way looks at */
 	struct cds_lfht_node node;
-	struct neigh_table *table;
 	struct netdev *dev;
 	uint8_t key[NEIGH_KEY_MAX]; /* network order; table->key_len bytes */
 	struct neigh_hh *hh;	    /* RCU; NULL: resolve first */
 	uint64_t used;		    /* ns, stored by workers */
-	uint64_t confirmed, updated;
-	uint8_t state;	  /* NUD_* */
+	uint8_t state;		    /* NUD_* */
+	bool dead;
 	uint8_t type;	  /* RTN_UNICAST, ... */
 	uint8_t flags;	  /* NTF_* */
 	uint8_t protocol; /* RTPROT_* */
+
+	struct neigh_table *table;
+	uint64_t confirmed, updated;
 	uint32_t flags_ext;
 	uint8_t lladdr[NETDEV_ALEN];
-	bool dead;
 	unsigned refs; /* control: next hops that point here */
 	int probes;
 	struct timer timer;
@@ -86,7 +88,10 @@ struct neigh {
 	struct cds_list_head managed_link; /* in table->managed while NTF_EXT_MANAGED is set */
 	uint64_t id;			   /* by order of making */
 	struct rcu_head rcu;
-};
+} __attribute__((aligned(CACHE_LINE)));
+
+static_assert(offsetof(struct neigh, protocol) < CACHE_LINE,
+	      "a packet meets one line of a neighbour");
 
 struct neigh_proxy {
 	struct cds_list_head link;
@@ -221,8 +226,16 @@ static inline bool neigh_header(struct worker *w, struct neigh *n, struct pkt *p
 	struct neigh_hh *hh = rcu_dereference(n->hh);
 	if (unlikely(!hh || !pkt_writable(&w->cache, p, 32)))
 		return false;
-	memcpy(pkt_data(p) - 32, hh->hdr, 32);
-	pkt_push(p, hh->len);
+	if (likely(hh->len == ETH_HLEN)) {
+		/* two stores that overlap: no line in front of the frame is touched */
+		uint8_t *to = pkt_push(p, ETH_HLEN);
+
+		memcpy(to, hh->hdr + 32 - ETH_HLEN, 8);
+		memcpy(to + ETH_HLEN - 8, hh->hdr + 32 - 8, 8);
+	} else {
+		memcpy(pkt_data(p) - 32, hh->hdr, 32);
+		pkt_push(p, hh->len);
+	}
 	p->l2 = p->off;
 	if (READ_ONCE(n->used) != w->now)
 		WRITE_ONCE(n->used, w->now);

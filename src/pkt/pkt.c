@@ -10,7 +10,7 @@ static void copy_meta(struct pkt *q, const struct pkt *p)
 	q->dev = p->dev;
 	q->protocol = p->protocol;
 	q->hash = p->hash;
-	q->flags = p->flags & (uint16_t)~PKT_CLONE;
+	q->flags = p->flags & (uint16_t) ~(PKT_CLONE | PKT_SHARED);
 	q->type = p->type;
 	q->gso = p->gso;
 	q->vlan_tci = p->vlan_tci;
@@ -257,6 +257,8 @@ static struct pkt *clone_segment(struct pool_cache *c, struct pkt *p)
 	if (!q)
 		return NULL;
 	copy_meta(q, p);
+	if (owner == p)
+		p->flags |= PKT_SHARED;
 	__atomic_add_fetch(&owner->ref, 1, __ATOMIC_ACQ_REL);
 	q->flags |= PKT_CLONE;
 	q->owner = owner;

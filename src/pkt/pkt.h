@@ -11,8 +11,9 @@
  * buffer (the owner's `ref` counts the sharers, itself while it lives) and must not write to it:
  *call pkt_writable() first.
  *
- * Line 0 is what every stage touches; line 1 what few do. `cb` belongs to the stage that holds the
- * packet and has no meaning once it is handed on.
+ * Line 0 is what every stage touches; line 1 what few do: a packet that is forwarded as it came has
+ * its line 1 read by nobody (so PKT_SHARED stands for "look at ref", and is never taken back). `cb`
+ *belongs to the stage that holds the packet and has no meaning once it is handed on.
  *
  * Functions whose text says *takes* own the packet from then on; *borrows* leaves it with the
  * caller. Packets are allocated and freed through a worker's cache (pool.h), so only by the thread
@@ -45,6 +46,7 @@ enum pkt_flags {
 	PKT_TRACE = 1 << 5,    /* followed by `weft trace` */
 	PKT_HASH_L4 = 1 << 6,  /* hash covers ports */
 	PKT_REINJECT = 1 << 7, /* came back from the slow path: do not hand over twice */
+	PKT_SHARED = 1 << 8,   /* clones were made of it: `ref` knows whether some are left */
 };
 
 enum pkt_gso { PKT_GSO_NONE, PKT_GSO_TCP4, PKT_GSO_TCP6, PKT_GSO_UDP };
@@ -105,6 +107,14 @@ static inline void *pkt_l4(const struct pkt *p)
 	return p->buf + p->l4;
 }
 
+/* Asks for what a received packet is read by first: its line 0, and the line of its own buffer in
+ * which a driver puts the frame. Neither is waited for. */
+static inline void pkt_prefetch(const struct pkt *p)
+{
+	__builtin_prefetch(p);
+	__builtin_prefetch((const uint8_t *)(p + 1) + PKT_HEADROOM);
+}
+
 static inline unsigned pkt_headroom(const struct pkt *p)
 {
 	return p->off;
@@ -136,6 +146,8 @@ static inline uint8_t *pkt_push(struct pkt *p, unsigned n)
 /* Is the data private to this packet (so that it may be written)? */
 static inline bool pkt_private(const struct pkt *p)
 {
+	if (likely(!(p->flags & (PKT_CLONE | PKT_SHARED))))
+		return true;
 	const struct pkt *holder = p->flags & PKT_CLONE ? p->owner : p;
 	return __atomic_load_n(&holder->ref, __ATOMIC_ACQUIRE) == 1;
 }

@@ -76,8 +76,7 @@ void pkt_unref(struct pool_cache *c, struct pkt *owner);
 void pkt_free_slow(struct pool_cache *c, struct pkt *p);
 static inline void pkt_free(struct pool_cache *c, struct pkt *p)
 {
-	if (likely(p && !p->seg && !(p->flags & PKT_CLONE) && pkt_private(p) &&
-		   c->n < POOL_CACHE)) {
+	if (likely(p && !(p->flags & (PKT_CLONE | PKT_SHARED)) && !p->seg && c->n < POOL_CACHE)) {
 		c->p[c->n++] = p;
 		return;
 	}

@@ -171,7 +171,7 @@ static void wire_move(struct worker *w, struct netdev *peer, struct batch *b)
 
 		p->dev = peer;
 		p->queue = (uint16_t)(w->id % m->n_rxq);
-		p->flags &= (uint16_t)(PKT_CLONE | PKT_TRACE);
+		p->flags &= (uint16_t)(PKT_CLONE | PKT_SHARED | PKT_TRACE);
 		p->mark = p->prio = p->hash = 0;
 		p->tstamp = 0;
 	}
