@@ -19,6 +19,7 @@
 #include "drivers/kinds.h"
 #include "ip/ip4.h"
 #include "net/net.h"
+#include "net/net_sysctl.h"
 #include "net/sysctl.h"
 #include "packet/packet.h"
 #include "pkt/pool.h"
@@ -117,7 +118,7 @@ static int core_init(struct weft *weft)
 		.arp_input = arp_input,
 	};
 	net_set_init(weft->nets, weft, weft->dev, net_modules);
-	return 0;
+	return net_sysctl_init(weft);
 }
 
 static void core_fini(struct weft *weft)

@@ -37,7 +37,7 @@ static void fill_stat(const struct file_at *at, struct file_stat *st)
 {
 	memset(st, 0, sizeof(*st));
 	st->kind = kind_of(at->row);
-	st->mode = at->row->mode;
+	st->mode = at->row->mode_in ? at->row->mode_in(at) : at->row->mode;
 	if (st->kind == FILE_LINK)
 		at->row->target(at, st->target, sizeof(st->target));
 }
@@ -171,6 +171,7 @@ int files_stat(struct net *net, const char *path, struct file_stat *st)
 
 int files_show(struct net *net, const char *path, FILE *out)
 {
+	struct file_stat st;
 	struct file_at at;
 	int err = walk(net, path, true, &at);
 
@@ -178,7 +179,8 @@ int files_show(struct net *net, const char *path, FILE *out)
 		return err;
 	if (at.row->dir)
 		return -EISDIR;
-	if (!(at.row->mode & 0444))
+	fill_stat(&at, &st);
+	if (!(st.mode & 0444))
 		return -EACCES;
 	if (at.row->show)
 		return at.row->show(&at, out);
@@ -188,6 +190,7 @@ int files_show(struct net *net, const char *path, FILE *out)
 
 int files_store(struct net *net, const char *path, const char *text, size_t len)
 {
+	struct file_stat st;
 	struct file_at at;
 	int err = walk(net, path, true, &at);
 
@@ -195,7 +198,8 @@ int files_store(struct net *net, const char *path, const char *text, size_t len)
 		return err;
 	if (at.row->dir)
 		return -EISDIR;
-	if (!at.row->store || !(at.row->mode & 0222))
+	fill_stat(&at, &st);
+	if (!at.row->store || !(st.mode & 0222))
 		return -EACCES;
 	if (!len)
 		return 0;

@@ -50,6 +50,7 @@ struct file_dir {
 struct file_row {
 	const char *name;
 	uint16_t mode;
+	uint16_t (*mode_in)(const struct file_at *at); /* NULL: mode, everywhere */
 	const struct file_dir *dir;
 	/* What readlink(2) says, and the step to what that is. */
 	void (*target)(const struct file_at *at, char *to, size_t room);

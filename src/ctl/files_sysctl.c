@@ -51,6 +51,11 @@ static int store(const struct file_at *at, const char *text, size_t len)
 	return sysctl_store(at->net, at->node->row, at->dev, at->which, text);
 }
 
+static uint16_t mode_in(const struct file_at *at)
+{
+	return sysctl_mode(at->net, at->node->row);
+}
+
 static struct sysctl_node *node_new(const char *name, size_t len)
 {
 	struct sysctl_node *n = calloc(1, sizeof(*n));
@@ -114,7 +119,7 @@ static int add_row(struct sysctl_node *root, const struct sysctl_row *r)
 	}
 	n->row = r;
 	n->file.dir = NULL;
-	n->file.mode = r->mode;
+	n->file.mode_in = mode_in;
 	n->file.show = show;
 	n->file.store = store;
 	return 0;
@@ -157,18 +162,17 @@ static const struct sysctl_node *node_of(const struct file_at *at)
 	return at->node ? at->node : at->net->weft->files->sysctls;
 }
 
-/* Has the setting, or the first one below the directory, a value at this place? */
+/* Has the setting a value at this place; or, below "%s", any in the directory? */
 static bool has_value(const struct file_at *at, const struct sysctl_node *n)
 {
-	while (!n->row) {
-		if (n->n)
-			n = n->child[0];
-		else if (n->each)
-			return true; /* whoever that is decides */
-		else
-			return false;
-	}
-	return n->row->where(at->net, at->dev, at->which) != NULL;
+	if (n->row)
+		return sysctl_where(at->net, n->row, at->dev, at->which) != NULL;
+	if (!at->which)
+		return true;
+	for (unsigned i = 0; i < n->n; i++)
+		if (has_value(at, n->child[i]))
+			return true;
+	return false;
 }
 
 static bool go(struct file_at *at, const struct sysctl_node *n)

@@ -334,14 +334,14 @@ void netdev_rx_stacked(struct worker *w, struct netdev *dev, struct batch *b)
 
 /* ---- the backlog ---- */
 
-#define BACKLOG_MAX 16384
-
 void netdev_rx_later(struct worker *w, struct batch *b)
 {
+	unsigned max = (unsigned)READ_ONCE(w->backlog_max);
+
 	for (unsigned i = 0; i < b->n; i++) {
 		struct pkt *p = b->p[i];
 
-		if (unlikely(w->backlog.n >= BACKLOG_MAX)) {
+		if (unlikely(w->backlog.n >= max)) {
 			dev_counter(p->dev, w)->rx_dropped++;
 			pkt_drop(w, p, DROP_CPU_BACKLOG);
 			continue;

@@ -10,14 +10,6 @@
 #include "ip/ip4_path.h"
 
 #define BURST_FACTOR 6
-/* A packet without a route draws on its sender's bucket too: net/ipv4/route/error_cost and _burst
- */
-#define ROUTE_ERROR_COST  NSEC_PER_SEC
-#define ROUTE_ERROR_BURST (5 * NSEC_PER_SEC)
-#define REDIRECT_NUMBER	  9
-#define REDIRECT_LOAD	  (20 * NSEC_PER_MSEC)
-#define REDIRECT_SILENCE  (REDIRECT_LOAD << (REDIRECT_NUMBER + 1))
-
 static bool limited(const struct net *net, uint8_t type, uint8_t code)
 {
 	if (type > NR_ICMP_TYPES)
@@ -101,30 +93,42 @@ bool icmp4_allow_peer(struct worker *w, struct net *net, const struct netdev *ou
 	return true;
 }
 
+static uint64_t jiffies(int v)
+{
+	return (uint64_t)MAX(v, 0) * IP4_JIFFY;
+}
+
+/* A packet without a route draws on its sender's bucket too. */
 bool icmp4_allow_route_error(struct worker *w, struct net *net, uint32_t saddr)
 {
+	const struct ip4_core *core = ip4_core(net);
 	struct icmp4_peer *p = peer_get(w, net, saddr);
+	uint64_t cost = jiffies(core->error_cost);
 
-	p->token = MIN(p->token + (w->now - p->last), ROUTE_ERROR_BURST);
+	p->token = MIN(p->token + (w->now - p->last), jiffies(core->error_burst));
 	p->last = w->now;
-	if (p->token < ROUTE_ERROR_COST)
+	if (p->token < cost)
 		return false;
-	p->token -= ROUTE_ERROR_COST;
+	p->token -= cost;
 	return true;
 }
 
 /* A host that does not heed redirects is told ever more rarely, then not at all for a while. */
 bool icmp4_allow_redirect(struct worker *w, struct net *net, uint32_t daddr)
 {
+	const struct ip4_core *core = ip4_core(net);
 	struct icmp4_peer *p = peer_get(w, net, daddr);
+	uint32_t most = (uint32_t)MAX(core->redirect_number, 0);
 
-	if (p->n_redirects && w->now > p->redirect_last + REDIRECT_SILENCE)
+	if (p->n_redirects && w->now > p->redirect_last + jiffies(core->redirect_silence))
 		p->n_redirects = 0;
-	if (p->n_redirects >= REDIRECT_NUMBER) {
+	if (p->n_redirects >= most) {
 		p->redirect_last = w->now;
 		return false;
 	}
-	if (p->n_redirects && w->now <= p->redirect_last + (REDIRECT_LOAD << p->n_redirects))
+	/* beyond 32 doublings any load is for ever */
+	if (p->n_redirects &&
+	    w->now <= p->redirect_last + (jiffies(core->redirect_load) << MIN(p->n_redirects, 32u)))
 		return false;
 	p->redirect_last = w->now;
 	p->n_redirects++;

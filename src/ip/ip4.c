@@ -65,6 +65,11 @@ int ip4_init(struct weft *weft)
 	core->weft = weft;
 	core->events = weft->events;
 	timer_init(&core->lifetime, ip4_lifetime_run);
+	core->error_cost = 250;
+	core->error_burst = 5 * 250;
+	core->redirect_load = 5;
+	core->redirect_number = 9;
+	core->redirect_silence = 5 << 10;
 	weft->ip4 = core;
 	err = fib_infos_init(core);
 	if (err)
@@ -113,9 +118,22 @@ void ip4_fini(struct weft *weft)
 
 /* ---- a namespace ---- */
 
+/* A new namespace starts with what conf/all and conf/default of the first one are now, as Linux
+ * has it for IPv4. */
+static void set_conf(struct net *net, struct ip4_net *n)
+{
+	const struct net *first = net->weft->nets->first;
+
+	ip4_conf_init(n);
+	if (!first || first == net || !first->ip4)
+		return;
+	n->conf_all = first->ip4->conf_all;
+	n->conf_default = first->ip4->conf_default;
+	n->ip_forward = n->conf_all.v[IPV4_DEVCONF_FORWARDING - 1];
+}
+
 static void set_defaults(struct ip4_net *n)
 {
-	ip4_conf_init(n);
 	n->default_ttl = 64;
 	n->ip_early_demux = 1;
 	n->fwd_update_priority = 1;
@@ -163,6 +181,7 @@ static void net_free(struct net *net)
 	if (n->addr_hash)
 		rcu_hash_free(n->addr_hash);
 	free(n->mib);
+	free(n->reserved_ports);
 	free(n);
 	net->ip4 = NULL;
 }
@@ -178,6 +197,7 @@ int ip4_net_init(struct net *net)
 		return -ENOMEM;
 	n->net = net;
 	net->ip4 = n;
+	set_conf(net, n);
 	set_defaults(n);
 	err = net_alloc(n, net->weft);
 	if (err)

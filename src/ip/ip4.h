@@ -95,6 +95,7 @@ struct ip4_net {
 	uint64_t icmp_stamp; /* control: icmp4.c's bucket of messages, when it was last filled */
 	uint32_t icmp_credit;
 	int ping_group_range[2];
+	uint64_t *reserved_ports; /* control: a bitmap of ports not given by themselves, or NULL */
 	int local_port_range[2], unprivileged_port_start;
 	int frag_high_thresh, frag_low_thresh, frag_max_dist;
 	uint64_t frag_time;
@@ -304,6 +305,14 @@ void icmp4_error(struct worker *w, const struct pkt *p, uint8_t type, uint8_t co
 
 /* Counts an ICMP message that goes out (raw and ping sockets call it too). */
 void icmp4_count_out(struct worker *w, struct net *net, uint8_t type);
+
+/* Is it one of ip_local_reserved_ports, which are given only to those who ask for them? Control. */
+static inline bool ip4_port_reserved(const struct net *net, uint16_t num)
+{
+	const uint64_t *map = net->ip4->reserved_ports;
+
+	return map && map[num / 64] >> (num % 64) & 1;
+}
 
 /* ---- upper protocols ---- */
 

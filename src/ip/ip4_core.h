@@ -23,6 +23,9 @@
 
 /* ---- the instance's part ---- */
 
+/* The unit of settings that Linux shows in raw ticks, here of 250 a second. */
+#define IP4_JIFFY (4 * NSEC_PER_MSEC)
+
 /* fib_infos by id; slot 0 is empty. Replaced whole when it grows. */
 struct fib_array {
 	uint32_t cap;
@@ -46,6 +49,8 @@ struct ip4_core {
 	struct ip4_proto igmp_proto, icmp_proto;
 	struct ip4_path *path; /* ip4_path.h: what the packet path shares; icmp4_init makes it */
 	struct timer lifetime; /* the next address to age */
+	/* net/ipv4/route: ICMP errors about routes and redirects, in IP4_JIFFY */
+	int error_cost, error_burst, redirect_load, redirect_number, redirect_silence;
 };
 
 /* ---- a namespace's routes ---- */

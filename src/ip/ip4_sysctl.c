@@ -224,5 +224,9 @@ int ip4_sysctl_init(struct weft *weft)
 		err = sysctl_add(weft->sysctls, rows);
 	if (!err)
 		err = sysctl_add(weft->sysctls, ip4_sysctl_neigh);
+	if (!err)
+		err = sysctl_add(weft->sysctls, ip4_sysctl_ports);
+	if (!err)
+		err = sysctl_add(weft->sysctls, ip4_sysctl_route);
 	return err;
 }

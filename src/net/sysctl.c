@@ -9,6 +9,8 @@
 #include <ctype.h>
 #include <stdlib.h>
 
+#include "run/instance.h"
+
 #define USER_HZ 100
 
 struct sysctl_table {
@@ -106,10 +108,30 @@ static void put(const struct sysctl_row *r, void *at, unsigned i, int64_t v)
 		WRITE_ONCE(((int *)at)[i], (int)v);
 }
 
+static bool in_first(const struct net *net)
+{
+	return net->weft->nets->first == net;
+}
+
+void *sysctl_where(struct net *net, const struct sysctl_row *r, struct netdev *dev,
+		   const char *which)
+{
+	if (r->scope == SYSCTL_FIRST && !in_first(net))
+		return NULL;
+	return r->where(net, dev, which);
+}
+
+uint16_t sysctl_mode(const struct net *net, const struct sysctl_row *r)
+{
+	if (r->scope == SYSCTL_NET || in_first(net))
+		return r->mode;
+	return (uint16_t)(r->mode & ~0222);
+}
+
 int sysctl_show(struct net *net, const struct sysctl_row *r, struct netdev *dev, const char *which,
 		FILE *out)
 {
-	void *at = r->where(net, dev, which);
+	void *at = sysctl_where(net, r, dev, which);
 
 	if (!at)
 		return -ENOENT;
@@ -159,14 +181,14 @@ static bool in_range(const struct sysctl_row *r, int64_t v)
 int sysctl_store(struct net *net, const struct sysctl_row *r, struct netdev *dev, const char *which,
 		 const char *text)
 {
-	void *at = r->where(net, dev, which);
+	void *at = sysctl_where(net, r, dev, which);
 	int64_t v[3], old;
 	bool changed = false;
 	int n;
 
 	if (!at)
 		return -ENOENT;
-	if (!(r->mode & 0222))
+	if (!(sysctl_mode(net, r) & 0222))
 		return -EACCES;
 	if (r->type == SYSCTL_STRING)
 		return r->store ? r->store(net, dev, text) : -EACCES;

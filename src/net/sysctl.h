@@ -24,6 +24,10 @@ enum sysctl_type {
 	SYSCTL_STRING,	/* through show and store */
 };
 
+/* What Linux keeps for the whole machine can be changed in its first namespace only; the others see
+ * it read-only, or not at all. */
+enum sysctl_scope { SYSCTL_NET, SYSCTL_FIRST_WRITES, SYSCTL_FIRST };
+
 struct sysctl_row {
 	const char *path; /* "net/ipv4/ip_forward", "net/ipv4/conf/%s/rp_filter" */
 	enum sysctl_type type;
@@ -38,6 +42,7 @@ struct sysctl_row {
 	/* SYSCTL_STRING: write the text (with newline) or take it; -errno. */
 	void (*show)(struct net *net, struct netdev *dev, FILE *out);
 	int (*store)(struct net *net, struct netdev *dev, const char *text);
+	enum sysctl_scope scope;
 };
 
 /* Adds a module's rows (static memory, path NULL ends them) to an instance's table. */
@@ -47,6 +52,11 @@ void sysctl_table_free(struct sysctl_table *t);
 int sysctl_add(struct sysctl_table *t, const struct sysctl_row *rows);
 /* All rows added so far, in order of adding; index from 0; NULL at the end. */
 const struct sysctl_row *sysctl_row_at(const struct sysctl_table *t, unsigned index);
+
+/* Where the row's value is as seen from net, NULL: it has none there; and the file's mode. */
+void *sysctl_where(struct net *net, const struct sysctl_row *r, struct netdev *dev,
+		   const char *which);
+uint16_t sysctl_mode(const struct net *net, const struct sysctl_row *r);
 
 /* Reads and writes one value as text, as cat and echo would. 0 or -errno (-EINVAL for a bad value,
  * with nothing stored). */

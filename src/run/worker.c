@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define POLL_BUDGET    BATCH_MAX
+#define BACKLOG_MAX    16384
 #define BACKLOG_BUDGET 4096
 #define INBOX_BUDGET   4096
 #define TIMER_BUDGET   4096
@@ -49,6 +50,8 @@ int worker_init(struct worker *w, unsigned id, struct weft *weft, struct pool *p
 	pool_cache_init(&w->cache, pool);
 	rng_seed(&w->rng, seed);
 	pktq_init(&w->backlog);
+	w->backlog_max = BACKLOG_MAX;
+	w->backlog_budget = BACKLOG_BUDGET;
 	wheel_init(&w->wheel, now);
 	cds_wfcq_init(&w->inbox_head, &w->inbox_tail);
 	cds_wfcq_init(&w->msg_head, &w->msg_tail);
@@ -139,7 +142,7 @@ unsigned worker_step(struct worker *w, uint64_t now)
 	n += run_pollers(w);
 	if (w->backlog.n) {
 		n += w->backlog.n;
-		w->backlog_run(w, BACKLOG_BUDGET);
+		w->backlog_run(w, (unsigned)READ_ONCE(w->backlog_budget));
 	}
 	n += wheel_run(&w->wheel, now, TIMER_BUDGET);
 	w->n_steps++;

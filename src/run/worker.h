@@ -89,6 +89,8 @@ struct worker {
 
 	struct pkt_queue backlog; /* frames for netdev_backlog_run(), p->dev is the receiver */
 	void (*backlog_run)(struct worker *w, unsigned budget);
+	int backlog_max;    /* frames it holds: net.core.netdev_max_backlog */
+	int backlog_budget; /* frames it gives in a step: net.core.netdev_budget */
 
 	struct wheel wheel;
 	struct poller **pollers; /* RCU array, NULL-terminated; NULL: none */

@@ -57,6 +57,7 @@ static void set_defaults(struct sock *sk)
 	sk->sndbuf = (size_t)core->wmem_default;
 	sk->linger = -1;
 	sk->rcvlowat = 1;
+	sk->busy_poll = core->busy_read;
 	sk->incoming_cpu = -1;
 	sk->max_pacing = UINT64_MAX;
 }
@@ -268,16 +269,12 @@ int sock_ioctl(struct sock *sk, unsigned long cmd, void *arg, size_t len)
 
 /* ---- instance and namespace ---- */
 
-static void *where_core(struct net *net, size_t off)
-{
-	return (char *)net->weft->sock + off;
-}
-
 #define WHERE(field)                                                                               \
 	static void *where_##field(struct net *net, struct netdev *dev, const char *which)         \
 	{                                                                                          \
-		return where_core(net, offsetof(struct sock_core, field));                         \
+		return &net->weft->sock->field;                                                    \
 	}
+WHERE(busy_read)
 WHERE(rmem_default)
 WHERE(rmem_max)
 WHERE(wmem_default)
@@ -285,17 +282,24 @@ WHERE(wmem_max)
 WHERE(optmem_max)
 #undef WHERE
 
-#define ROW(field, least)                                                                          \
+static void *where_somaxconn(struct net *net, struct netdev *dev, const char *which)
+{
+	return &net->sock->somaxconn;
+}
+
+#define ROW(field, least, where_writable)                                                          \
 	{                                                                                          \
 		.path = "net/core/" #field, .type = SYSCTL_INT, .mode = 0644, .min = (least),      \
-		.max = INT32_MAX, .where = where_##field                                           \
+		.max = INT32_MAX, .where = where_##field, .scope = (where_writable)                \
 	}
 static const struct sysctl_row sysctl_rows[] = {
-	ROW(wmem_max, SOCK_MIN_SNDBUF),
-	ROW(rmem_max, SOCK_MIN_RCVBUF),
-	ROW(wmem_default, SOCK_MIN_SNDBUF),
-	ROW(rmem_default, SOCK_MIN_RCVBUF),
-	ROW(optmem_max, 0),
+	ROW(busy_read, 0, SYSCTL_FIRST),
+	ROW(wmem_max, SOCK_MIN_SNDBUF, SYSCTL_FIRST_WRITES),
+	ROW(rmem_max, SOCK_MIN_RCVBUF, SYSCTL_FIRST_WRITES),
+	ROW(wmem_default, SOCK_MIN_SNDBUF, SYSCTL_FIRST_WRITES),
+	ROW(rmem_default, SOCK_MIN_RCVBUF, SYSCTL_FIRST_WRITES),
+	ROW(optmem_max, 0, SYSCTL_NET),
+	ROW(somaxconn, 0, SYSCTL_NET),
 	{.path = NULL},
 };
 #undef ROW
@@ -308,8 +312,8 @@ int sock_init(struct weft *weft)
 	if (!core)
 		return -ENOMEM;
 	core->weft = weft;
-	core->rmem_default = core->rmem_max = 212992;
-	core->wmem_default = core->wmem_max = 212992;
+	core->rmem_default = core->wmem_default = 212992;
+	core->rmem_max = core->wmem_max = 4 << 20;
 	core->optmem_max = 131072;
 	weft->sock = core;
 	if (weft->sysctls)
@@ -333,6 +337,7 @@ int sock_net_init(struct net *net)
 	if (!net->sock)
 		return -ENOMEM;
 	CDS_INIT_LIST_HEAD(&net->sock->socks);
+	net->sock->somaxconn = 4096;
 	return 0;
 }
 

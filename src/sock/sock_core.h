@@ -26,12 +26,13 @@ struct sock_core {
 	const struct inet_row *inet_row[INET_ROWS_MAX]; /* inet.c */
 	unsigned n_inet_rows;
 	/* net.core */
-	int rmem_default, rmem_max, wmem_default, wmem_max, optmem_max;
+	int rmem_default, rmem_max, wmem_default, wmem_max, optmem_max, busy_read;
 };
 
 struct sock_net {
 	struct cds_list_head socks;
 	unsigned n_socks;
+	int somaxconn; /* what listen(2) will be held to */
 };
 
 /* sock_opt.c, sock_opt_get.c: SOL_SOCKET. */

@@ -216,7 +216,8 @@ int udp_port_get(struct udp_sock *us, uint16_t num)
 
 	for (unsigned i = 0; i < n; i++) {
 		num = (uint16_t)(lo + (at + i) % n);
-		if (num && port_free(udp_port_find(core, net, num), us))
+		if (num && !ip4_port_reserved(net, num) &&
+		    port_free(udp_port_find(core, net, num), us))
 			return port_take(us, num);
 	}
 	return -EAGAIN;
