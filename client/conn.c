@@ -100,13 +100,15 @@ static int gone(struct shim_req *r)
 
 int conn_call(int fd, struct shim_req *r)
 {
-	struct iovec in[2] = {{&r->rep, sizeof(r->rep)}, {r->room, r->room ? r->room_len : 0}};
+	struct iovec in[3] = {{&r->rep, sizeof(r->rep)},
+			      {r->room, r->room ? r->room_len : 0},
+			      {r->room2, r->room2 ? r->room2_len : 0}};
 	union {
 		char buf[CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
 	} control;
 	struct msghdr m = {.msg_iov = in,
-			   .msg_iovlen = 2,
+			   .msg_iovlen = 3,
 			   .msg_control = control.buf,
 			   .msg_controllen = sizeof(control.buf)};
 	long n;

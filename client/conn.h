@@ -26,8 +26,8 @@ struct shim_req {
 	size_t n_iov;
 	/* the answer */
 	struct weft_rep rep;
-	void *room; /* payload beyond room_len is lost; rep.len tells its length */
-	size_t room_len;
+	void *room, *room2; /* payload: room, then room2; the rest is lost, rep.len tells of it */
+	size_t room_len, room2_len;
 	int fd; /* passed, close-on-exec; or -1 */
 	bool gone;
 };

@@ -80,6 +80,11 @@ struct end {
 	struct cds_list_head dirty; /* in daemon.dirty, or empty */
 	bool blocked;		    /* the program's queue is full: EPOLLOUT is awaited */
 	bool ended;		    /* end of file has been shown */
+	bool error_shown;	    /* so_error has its mark in the pair */
+	/* the error queue: at most rcvbuf bytes */
+	struct sock_rx *errq, **errq_tail;
+	size_t errq_bytes;
+	unsigned errq_n;
 };
 
 struct writer {
@@ -145,6 +150,8 @@ int end_new(struct conn *c, struct sock *sk, int flags, int *fd);
 struct end *end_by_id(struct daemon *d, uint64_t id);
 /* Hands programs what has been queued for them since the last time. */
 void ends_flush(struct daemon *d);
+/* Takes the first of the error queue, which becomes the caller's (sock_rx_free); NULL: empty. */
+struct sock_rx *end_errq_take(struct end *e);
 /* SO_RCVBUF has changed: what the kernel queues for the program follows it. */
 void end_sized(struct end *e);
 /* A descriptor bound to the abstract name that fmt makes of "weft/<instance>/...". */

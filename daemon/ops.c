@@ -226,6 +226,25 @@ static int op_kick(struct call *k)
 	return 0;
 }
 
+static int op_errq(struct call *k)
+{
+	struct sock_rx *rx = k->req->arg0 == 1 ? NULL : end_errq_take(k->end);
+
+	k->r->rep.arg0 = k->end->errq_n;
+	k->r->rep.arg1 = (uint64_t)k->sk->error;
+	if (!rx)
+		return k->req->arg0 == 1 ? 0 : -EAGAIN;
+	size_t len = MIN(rx->caplen, REPLY_MAX - sizeof(rx->meta));
+	memcpy(k->r->data, &rx->meta, sizeof(rx->meta));
+	if (rx->pkt)
+		pkt_copy_out(rx->pkt, 0, k->r->data + sizeof(rx->meta), (unsigned)len);
+	else
+		memcpy(k->r->data + sizeof(rx->meta), rx->data, len);
+	k->r->rep.len = (uint32_t)(sizeof(rx->meta) + len);
+	sock_rx_free(k->d->w, rx);
+	return 0;
+}
+
 /* ---- namespaces ---- */
 
 /* Moves the connection to ns, takes over one user of it, and hands out a token. */
@@ -369,6 +388,7 @@ static const struct op {
 	[WEFT_OP_INFO] = {op_info},
 	[WEFT_OP_STOP] = {op_stop},
 	[WEFT_OP_KEEP] = {op_keep},
+	[WEFT_OP_ERRQ] = {op_errq, true},
 };
 
 void ops_serve(struct conn *c, const struct weft_req *req, uint8_t *data, struct reply *r)
@@ -390,4 +410,7 @@ void ops_serve(struct conn *c, const struct weft_req *req, uint8_t *data, struct
 		k.sk->pid = (uint32_t)c->pid;
 	}
 	r->rep.err = ops[req->op].fn(&k);
+	/* once it has been taken, the next error is due a mark of its own */
+	if (k.end && !k.sk->error)
+		k.end->error_shown = false;
 }

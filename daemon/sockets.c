@@ -8,6 +8,8 @@
  * by its SO_RCVBUF) and rcvbuf bytes busy, and the rest is dropped as the protocol has it.
  */
 #include <errno.h>
+#include <time.h>
+#include <linux/errqueue.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -127,18 +129,63 @@ static int push_rx(struct end *e, const struct sock_rx *rx)
 	return push(e, &rx->meta, data, rx->caplen);
 }
 
-/* The error goes ahead of data that is still queued here: a kernel shows it first, too. */
+/* The mark of an error goes ahead of data that is still queued here: a kernel shows it first, too.
+ */
 static bool flush_error(struct end *e)
 {
 	struct weft_dgram meta = {.kind = WEFT_DGRAM_ERROR};
 
-	if (!e->sk->error)
+	if (!e->sk->error || e->error_shown)
 		return true;
 	meta.error = e->sk->error;
 	if (push(e, &meta, NULL, 0) == -EAGAIN)
 		return false;
-	sock_take_error(e->sk);
+	e->error_shown = true;
 	return true;
+}
+
+/* Moves a record to the error queue and leaves a mark in its place. False: no room for the mark. */
+static bool flush_errq(struct end *e, struct sock_rx *rx)
+{
+	const struct weft_dgram meta = {.kind = WEFT_DGRAM_ERRQ};
+
+	if (e->errq_bytes + rx->truesize >= e->sk->rcvbuf) {
+		sock_rx_free(e->d->w, rx);
+		return true;
+	}
+	if (push(e, &meta, NULL, 0) == -EAGAIN)
+		return false;
+	rx->next = NULL;
+	*e->errq_tail = rx;
+	e->errq_tail = &rx->next;
+	e->errq_bytes += rx->truesize;
+	e->errq_n++;
+	return true;
+}
+
+static bool is_icmp(const struct sock_rx *rx)
+{
+	return rx && (rx->meta.ee_origin == SO_EE_ORIGIN_ICMP ||
+		      rx->meta.ee_origin == SO_EE_ORIGIN_ICMP6);
+}
+
+struct sock_rx *end_errq_take(struct end *e)
+{
+	struct sock_rx *rx = e->errq;
+
+	if (!rx)
+		return NULL;
+	e->errq = rx->next;
+	if (!e->errq)
+		e->errq_tail = &e->errq;
+	e->errq_bytes -= rx->truesize;
+	e->errq_n--;
+	/* so_error is that of the next in the queue; with the last one it goes */
+	if (is_icmp(e->errq))
+		sock_error(e->sk, (int)e->errq->meta.ee_errno);
+	else if (is_icmp(rx))
+		sock_take_error(e->sk);
+	return rx;
 }
 
 static bool flush_queue(struct end *e)
@@ -146,11 +193,14 @@ static bool flush_queue(struct end *e)
 	struct sock_rx *rx;
 
 	while ((rx = sock_dequeue(e->sk))) {
-		if (push_rx(e, rx) == -EAGAIN) {
+		bool errq = rx->meta.kind == WEFT_DGRAM_ERRQ;
+		bool done = errq ? flush_errq(e, rx) : push_rx(e, rx) != -EAGAIN;
+		if (!done) {
 			sock_requeue(e->sk, rx);
 			return false;
 		}
-		sock_rx_free(e->d->w, rx);
+		if (!errq)
+			sock_rx_free(e->d->w, rx);
 	}
 	return true;
 }
@@ -193,12 +243,16 @@ static void end_close(struct end *e)
 {
 	struct daemon *d = e->d;
 
+	struct sock_rx *rx;
+
 	cds_list_del(&e->dirty);
 	cds_lfht_del(d->ends, &e->node);
 	worker_fd_del(d->w, &e->fd);
 	close(e->fd.fd);
 	e->sk->wake = NULL;
 	e->sk->end = NULL;
+	while ((rx = end_errq_take(e)))
+		sock_rx_free(d->w, rx);
 	sock_close(e->sk);
 	sock_put(e->sk);
 	ns_put(e->ns);
@@ -271,6 +325,7 @@ int end_new(struct conn *c, struct sock *sk, int flags, int *fd)
 	e->fd.fd = pair[0];
 	e->fd.ready = on_end;
 	CDS_INIT_LIST_HEAD(&e->dirty);
+	e->errq_tail = &e->errq;
 	err = worker_fd_add(d->w, &e->fd, EPOLLIN);
 	if (err)
 		goto put;

@@ -66,6 +66,18 @@ const char *shim_name(int fd, char room[SHIM_NAME_MAX])
 	return name;
 }
 
+static bool has_socks;
+
+bool shim_has_socks(void)
+{
+	return __atomic_load_n(&has_socks, __ATOMIC_RELAXED);
+}
+
+void shim_sock_seen(void)
+{
+	__atomic_store_n(&has_socks, true, __ATOMIC_RELAXED);
+}
+
 bool shim_sock(int fd, struct shim_sock *s)
 {
 	char room[SHIM_NAME_MAX];
@@ -79,5 +91,6 @@ bool shim_sock(int fd, struct shim_sock *s)
 	s->family = (int)family;
 	s->type = (int)type;
 	s->protocol = (int)protocol;
+	shim_sock_seen();
 	return true;
 }

@@ -148,6 +148,9 @@ struct shim_sock {
 
 /* Is this descriptor one, of our instance? errno is kept. */
 bool shim_sock(int fd, struct shim_sock *s);
+/* Has shim_sock ever said yes, or socket made one? */
+bool shim_has_socks(void);
+void shim_sock_seen(void);
 /* What the daemon named any descriptor of our instance: the text behind "weft/<instance>/", in
  * room; or NULL. errno is kept. */
 const char *shim_name(int fd, char room[SHIM_NAME_MAX]);

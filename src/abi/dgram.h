@@ -16,8 +16,8 @@
 
 enum weft_dgram_kind {
 	WEFT_DGRAM_DATA,  /* a datagram */
-	WEFT_DGRAM_ERROR, /* so_error: the next receive returns -error once */
-	WEFT_DGRAM_ERRQ,  /* a message of the error queue (MSG_ERRQUEUE) */
+	WEFT_DGRAM_ERROR, /* so_error is set: whoever receives asks for it (SO_ERROR) */
+	WEFT_DGRAM_ERRQ,  /* a message for the error queue; to the program: there is another */
 	WEFT_DGRAM_WAKE,  /* a packet ring has frames; no payload, never shown to the program */
 };
 

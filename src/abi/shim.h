@@ -64,6 +64,10 @@ enum weft_op {
 	WEFT_OP_STOP,	/* ends the daemon */
 	WEFT_OP_KEEP,	/* arg0: 1 the daemon stays when its last client leaves */
 	WEFT_OP_ACCEPT, /* reserved for streams */
+	WEFT_OP_ERRQ,	/* sock; arg0: 1 only looks. Takes the first of the error queue. Reply:
+			   payload   struct weft_dgram, data; arg0 how many are left, arg1 so_error.
+			   EAGAIN: none
+			 */
 };
 
 /* What of a copy is brought up to date. */
@@ -74,8 +78,11 @@ enum weft_depth {
 };
 
 /* ioctl arguments, flattened: struct ifreq by itself; SIOCGIFCONF: struct ifconf's length as
- * uint32_t in, the array of struct ifreq out; SIOCETHTOOL: struct ifreq, then the bytes ifr_data
- * points to; SIOCGARP and its like: struct arpreq; FIONREAD and its like are answered by the shim.
+ * uint32_t in, the array of struct ifreq out, its bytes in arg0; SIOCETHTOOL, SIOCGHWTSTAMP and
+ * SIOCSHWTSTAMP: struct ifreq, then the bytes ifr_data points to; SIOCADDRT and SIOCDELRT: struct
+ * rtentry, then IFNAMSIZ bytes of what rt_dev points to (empty: NULL); SIOCGARP and its like:
+ * struct arpreq; SIOCGSTAMP and its like: two int64_t; SIOCOUTQ: an int. FIONREAD is answered by
+ * the shim.
  */
 
 /* What the table leaves open, as the daemon has it:
@@ -90,9 +97,11 @@ enum weft_depth {
  * reads end of file. End of file without that means that the daemon is gone. The program's end must
  * not be shut down both ways: it reads as closed. A record of struct weft_dgram and data that a
  * program writes to its end is sent as by SEND; its error becomes so_error.
- * so_error travels as a WEFT_DGRAM_ERROR record, once, ahead of data not yet in the pair, and is
- * then no longer what SO_ERROR of GETSOCKOPT returns.
- * What a request sets off can be read from the pair when its answer has come.
+ * so_error and the error queue stay with the daemon. What travels are marks, records without
+ * payload, so that the descriptor becomes readable: WEFT_DGRAM_ERROR when so_error is set, ahead of
+ * data not yet in the pair, and WEFT_DGRAM_ERRQ, in order with the data, for each of the error
+ * queue. A mark whose error has been taken since (by SEND, by SO_ERROR of GETSOCKOPT, by ERRQ)
+ * means nothing. What a request sets off can be read from the pair when its answer has come.
  * SETSOCKOPT of a filter: the flat array of struct sock_filter.
  * Tokens (NS_NEW, NS_SET; NS_SET with ino 0: a token of the own namespace): one end of a pair, to
  * be kept open and inherited across fork and exec by each process of the namespace, without

@@ -1,0 +1,167 @@
+/* socket: making sockets, and the calls that name addresses. */
+#include "shim.h"
+
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <sys/socket.h>
+
+/* Netlink that is not about the network stays the kernel's. */
+static bool netlink_is_weft(int protocol)
+{
+	switch (protocol) {
+	case NETLINK_SELINUX:
+	case NETLINK_ISCSI:
+	case NETLINK_AUDIT:
+	case NETLINK_CONNECTOR:
+	case NETLINK_KOBJECT_UEVENT:
+	case NETLINK_SCSITRANSPORT:
+	case NETLINK_ECRYPTFS:
+	case NETLINK_RDMA:
+	case NETLINK_CRYPTO:
+		return false;
+	}
+	return true;
+}
+
+static bool family_is_weft(int family, int protocol)
+{
+	switch (family) {
+	case AF_INET:
+	case AF_INET6:
+	case AF_PACKET:
+		return true;
+	case AF_NETLINK:
+		return netlink_is_weft(protocol);
+	}
+	return false;
+}
+
+SHIM_API int socket(int family, int type, int protocol)
+{
+	if (!family_is_weft(family, protocol) || !shim_on())
+		return REAL(socket)(family, type, protocol);
+	struct shim_req r = {.op = WEFT_OP_SOCKET,
+			     .arg = {(uint64_t)family, (uint64_t)type, (uint64_t)protocol}};
+	int err = shim_call(&r);
+
+	if (err)
+		return shim_ret(err);
+	if (r.fd < 0)
+		return shim_ret(-ENFILE);
+	shim_sock_seen();
+	/* passed descriptors come close-on-exec, and without what the sender had set by fcntl */
+	if (!(type & SOCK_CLOEXEC))
+		syscall(SYS_fcntl, r.fd, F_SETFD, 0);
+	return r.fd;
+}
+
+/* An address for the daemon; what is beyond any address is refused here, as in Linux. */
+static int call_addr(uint32_t op, const struct shim_sock *s, const struct sockaddr *addr,
+		     socklen_t len)
+{
+	struct shim_req r = {.op = op, .sock = s->id, .data = addr, .len = len};
+
+	if (len > sizeof(struct sockaddr_storage))
+		return -EINVAL;
+	return shim_call(&r);
+}
+
+SHIM_API int bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	struct shim_sock s;
+
+	if (!shim_sock(fd, &s))
+		return REAL(bind)(fd, addr, len);
+	return shim_ret(call_addr(WEFT_OP_BIND, &s, addr, len));
+}
+
+SHIM_API int connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	struct shim_sock s;
+
+	if (!shim_sock(fd, &s))
+		return REAL(connect)(fd, addr, len);
+	return shim_ret(call_addr(WEFT_OP_CONNECT, &s, addr, len));
+}
+
+static int get_name(const struct shim_sock *s, bool peer, struct sockaddr *addr, socklen_t *len)
+{
+	struct shim_req r = {.op = WEFT_OP_GETNAME, .sock = s->id, .arg = {peer}, .room = addr};
+
+	if (!len)
+		return -EFAULT;
+	if (*len > INT32_MAX)
+		return -EINVAL;
+	r.room_len = *len;
+	int err = shim_call(&r);
+	if (!err)
+		*len = r.rep.len;
+	return err;
+}
+
+SHIM_API int getsockname(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	struct shim_sock s;
+
+	if (!shim_sock(fd, &s))
+		return REAL(getsockname)(fd, addr, len);
+	return shim_ret(get_name(&s, false, addr, len));
+}
+
+SHIM_API int getpeername(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	struct shim_sock s;
+
+	if (!shim_sock(fd, &s))
+		return REAL(getpeername)(fd, addr, len);
+	return shim_ret(get_name(&s, true, addr, len));
+}
+
+SHIM_API int listen(int fd, int backlog)
+{
+	struct shim_sock s;
+
+	if (!shim_sock(fd, &s))
+		return REAL(listen)(fd, backlog);
+	struct shim_req r = {.op = WEFT_OP_LISTEN, .sock = s.id, .arg = {(uint64_t)backlog}};
+	return shim_ret(shim_call(&r));
+}
+
+/* There are no streams: none of the sockets there are takes connections. */
+SHIM_API int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+	struct shim_sock s;
+
+	if (!shim_sock(fd, &s))
+		return REAL(accept4)(fd, addr, len, flags);
+	return shim_ret(flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC) ? -EINVAL : -EOPNOTSUPP);
+}
+
+SHIM_API int accept(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	struct shim_sock s;
+
+	if (!shim_sock(fd, &s))
+		return REAL(accept)(fd, addr, len);
+	return shim_ret(-EOPNOTSUPP);
+}
+
+SHIM_API int shutdown(int fd, int how)
+{
+	struct shim_sock s;
+
+	if (!shim_sock(fd, &s))
+		return REAL(shutdown)(fd, how);
+	if (how < SHUT_RD || how > SHUT_RDWR)
+		return shim_ret(-EINVAL);
+	struct shim_req r = {.op = WEFT_OP_SHUTDOWN, .sock = s.id, .arg = {(uint64_t)how}};
+	return shim_ret(shim_call(&r));
+}
+
+/* Our ends have the type and family of their pairs; sockatmark asks the descriptor. */
+SHIM_API int sockatmark(int fd)
+{
+	struct shim_sock s;
+
+	return shim_sock(fd, &s) ? shim_ret(-ENOTTY) : REAL(sockatmark)(fd);
+}
