@@ -176,6 +176,14 @@ static inline void stage_leave(struct worker *w, enum stage prev)
 	w->stage_cur = prev;
 }
 
+/* Instead of stage_leave() when there was nothing to do: as if the stage had not been entered. */
+static inline void stage_cancel(struct worker *w, enum stage prev)
+{
+	w->stages[w->stage_cur].calls--;
+	w->stage_cur = prev;
+	w->stage_t0 = cycles();
+}
+
 /* ---- drops and traces ---- */
 
 /* Records that a traced packet passed here (no-op for others). */
