@@ -440,21 +440,10 @@ static const struct sock_ops nl_sock_ops = {
 
 void nl_overrun(struct nl_sock *s)
 {
-	struct sock_rx *rx;
-
 	s->sk.rx_drops++;
 	if (s->no_enobufs || s->congested)
 		return;
 	s->congested = true;
-	/* In order with the data, and whatever the queue's limit: it carries nothing. */
-	rx = sock_rx_bytes(&s->sk, NULL, 0);
-	if (rx) {
-		rx->meta.kind = WEFT_DGRAM_ERROR;
-		rx->meta.error = ENOBUFS;
-		rx->truesize = 0;
-		if (sock_deliver(s->sk.weft->worker[0], &s->sk, rx))
-			return;
-	}
 	sock_error(&s->sk, ENOBUFS);
 }
 

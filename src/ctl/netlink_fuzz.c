@@ -1,0 +1,161 @@
+/*
+ * netlink_fuzz: requests of all kinds on netlink sockets: none may crash the instance or make it
+ * keep memory.
+ *
+ * The input is a list of records. Each names a good request (nl_bed.h), says how it is bent (bytes
+ * changed, cut, attributes behind it taken from the input), whether the socket is strict, and
+ * whether time passes or the reader goes on; or it is a message as it stands. The instance is made
+ * once; each input has a namespace of its own, and one beside it to be moved to, which go at its
+ * end.
+ */
+#include <stdlib.h>
+
+#include "ctl/nl_bed.h"
+
+enum wish {
+	WISH_RAW = 1,	  /* the bytes are the message behind its header */
+	WISH_STRICT = 2,  /* NETLINK_GET_STRICT_CHK */
+	WISH_APPEND = 4,  /* bytes behind the request, counted in its length */
+	WISH_CUT = 8,	  /* the request ends early */
+	WISH_TIME = 16,	  /* a second passes afterwards */
+	WISH_UNREAD = 32, /* answers stay in the queue */
+	WISH_FLAGS = 64,  /* nlmsg_flags are from the input */
+	WISH_LIE = 128,	  /* nlmsg_len is from the input */
+};
+
+struct input {
+	const uint8_t *at;
+	size_t left;
+};
+
+static struct weft *weft;
+static uint64_t now = NSEC_PER_SEC;
+static struct req q;
+
+static unsigned take_u8(struct input *in)
+{
+	if (!in->left)
+		return 0;
+	in->left--;
+	return *in->at++;
+}
+
+static unsigned take_u16(struct input *in)
+{
+	unsigned lo = take_u8(in);
+	return lo | take_u8(in) << 8;
+}
+
+static size_t take_bytes(struct input *in, void *to, size_t want)
+{
+	size_t n = MIN(want, in->left);
+
+	memcpy(to, in->at, n);
+	in->at += n;
+	in->left -= n;
+	return n;
+}
+
+static void drain(struct sock *sk)
+{
+	struct answer a = {0};
+
+	while (bed_take(sk, &a))
+		;
+}
+
+/* Writes the next request into q; its length in the datagram. */
+static size_t make(struct input *in, unsigned kind, unsigned wish)
+{
+	nl_case(&q, kind % NL_CASES);
+	uint8_t *body = q.buf + sizeof(struct nlmsghdr);
+
+	if (wish & WISH_RAW) {
+		q.nlh->nlmsg_type = (uint16_t)(kind < 0x80 ? kind : 0x0f + kind % 4);
+		q.nlh->nlmsg_len =
+			(uint32_t)(sizeof(struct nlmsghdr) + take_bytes(in, body, take_u8(in)));
+	} else {
+		unsigned n = take_u8(in) % 8, len = mnl_nlmsg_get_payload_len(q.nlh);
+		for (unsigned i = 0; i < n && len; i++) {
+			unsigned at = take_u8(in) % len;
+			body[at] = (uint8_t)take_u8(in);
+		}
+	}
+	if (wish & WISH_FLAGS)
+		q.nlh->nlmsg_flags = (uint16_t)(take_u16(in) | NLM_F_REQUEST);
+	if (wish & WISH_CUT)
+		q.nlh->nlmsg_len -= take_u8(in) % (mnl_nlmsg_get_payload_len(q.nlh) + 1);
+	if (wish & WISH_APPEND) {
+		uint8_t *end = q.buf + q.nlh->nlmsg_len;
+		q.nlh->nlmsg_len += (uint32_t)take_bytes(in, end, take_u8(in));
+	}
+	size_t len = q.nlh->nlmsg_len;
+	if (wish & WISH_LIE)
+		q.nlh->nlmsg_len = take_u16(in);
+	return len;
+}
+
+static void one(struct input *in, struct sock *const sk[2])
+{
+	unsigned kind = take_u8(in), wish = take_u8(in);
+	size_t len = make(in, kind, wish);
+	bool genl = q.nlh->nlmsg_type >= GENL_ID_CTRL && kind % NL_CASES >= NL_CASES_GENL;
+	int strict = !!(wish & WISH_STRICT);
+	struct sock *to = sk[genl];
+
+	sock_setsockopt(to, 270, NETLINK_GET_STRICT_CHK, &strict, sizeof(strict));
+	bed_send(to, q.buf, len);
+	if (!(wish & WISH_UNREAD))
+		drain(to);
+	if (wish & WISH_TIME)
+		now = weft_run_until(weft, now, now + NSEC_PER_SEC);
+	else
+		weft_settle(weft, now);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	weft = bed_weft(now);
+	if (!weft)
+		abort();
+	return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input in = {data, size};
+	struct net *net = bed_net(weft, &q), *beside = bed_net(weft, &q);
+	struct sock *sk[2], *all;
+	static const unsigned groups[] = {
+		RTNLGRP_LINK,	    RTNLGRP_NEIGH,	  RTNLGRP_IPV4_IFADDR,
+		RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_NETCONF, RTNLGRP_NSID,
+	};
+
+	if (!net || !beside)
+		abort();
+	net_id_alloc(net, beside, 1);
+	sk[0] = bed_sock(net, NETLINK_ROUTE);
+	sk[1] = bed_sock(net, NETLINK_GENERIC);
+	all = bed_sock(net, NETLINK_ROUTE);
+	for (unsigned i = 0; i < ARRAY_SIZE(groups); i++)
+		sock_setsockopt(all, 270, NETLINK_ADD_MEMBERSHIP, &groups[i], sizeof(unsigned));
+	while (in.left)
+		one(&in, sk);
+	bed_close(sk[0]);
+	bed_close(sk[1]);
+	bed_close(all);
+	net_put(net);
+	net_put(beside);
+	/* Everything of the namespaces goes, and the timers that pointed to it. */
+	now = weft_run_until(weft, now, now + 3 * NSEC_PER_SEC);
+	rcu_thread_offline();
+	rcu_barrier();
+	rcu_thread_online();
+	weft_settle(weft, now);
+	if (weft->nets->n != 1 || pool_in_use(weft->pool))
+		abort();
+	return 0;
+}
