@@ -102,12 +102,12 @@ struct net *rtnl_net_by(struct nl_req *r, const struct nlattr *pid, const struct
 {
 	const struct nl_resolver *res = nl_resolver(r->weft);
 
+	if (pid && res && res->by_pid)
+		return res->by_pid(r->weft, nl_get_u32(pid), err);
+	if (!pid && res && res->by_fd)
+		return res->by_fd(r->weft, r->pid, (int)nl_get_u32(fd), err);
 	*err = pid ? -ESRCH : -EBADF;
-	if (!res)
-		return NULL;
-	if (pid)
-		return res->by_pid ? res->by_pid(r->weft, nl_get_u32(pid), err) : NULL;
-	return res->by_fd ? res->by_fd(r->weft, r->pid, (int)nl_get_u32(fd), err) : NULL;
+	return NULL;
 }
 
 /* ---- events ---- */
