@@ -25,6 +25,7 @@ void conn_close(struct conn *c)
 	worker_fd_del(d->w, &c->fd);
 	close(c->fd.fd);
 	cds_list_del(&c->link);
+	table_del(&d->pids, &c->by_pid);
 	d->n_conns--;
 	if (c->ns)
 		ns_put(c->ns);
@@ -125,6 +126,7 @@ static void let_in(struct daemon *d, int fd)
 		return;
 	}
 	cds_list_add(&c->link, &d->conns);
+	table_add(&d->pids, &c->by_pid, (uint64_t)c->pid);
 	d->n_conns++;
 }
 

@@ -10,8 +10,7 @@
  *   token    our end of what every program of a namespace inherits; nsfiles.c
  *   writer   a file under /proc or /sys that a program has open to write; files.c
  *
- * Each is a struct worker_fd and ends when its peer has closed, which is how a program that dies
- * gives back all it held.
+ * Each ends when its peer has closed, which is how a program that dies gives back all it held.
  *
  * A namespace is held by connections, tokens, sockets, writers and names (ns_get, ns_put); when the
  * last of these goes it stays while a program has its file open, then it is emptied.
@@ -30,6 +29,7 @@
 #include "net/net.h"
 #include "run/instance.h"
 #include "sock/sock.h"
+#include "table.h"
 #include "weft.h"
 
 struct daemon;
@@ -39,15 +39,19 @@ struct ns {
 	struct daemon *d;
 	struct net *net;	   /* holds a reference */
 	struct cds_list_head link; /* in daemon.spaces */
+	struct table_item by_ino;  /* in daemon.by_ino */
 	unsigned users;
 	bool lapsed; /* no users; a program may still have the file open */
-	dev_t dev;   /* its file, to know it by */
-	ino_t inode;
+	/* its file, made when somebody wants it, and known by what it is in the file system */
+	bool has_file;
+	dev_t dev;
+	struct table_item by_inode; /* in daemon.ns_files */
 };
 
 /* A name in <dir>/netns that stands for a namespace. */
 struct ns_name {
 	struct cds_list_head link; /* in daemon.names */
+	struct table_item by_name; /* in daemon.by_name */
 	struct ns *ns;
 	char name[NAME_MAX + 1];
 };
@@ -57,7 +61,8 @@ struct token {
 	struct cds_list_head link; /* in daemon.tokens */
 	struct daemon *d;
 	struct ns *ns;
-	uint64_t inode; /* of the program's end: how it is found in /proc/PID/fd */
+	struct table_item
+		by_inode; /* of the program's end, as in /proc/PID/fd; daemon.token_inodes */
 };
 
 struct conn {
@@ -65,6 +70,7 @@ struct conn {
 	struct cds_list_head link; /* in daemon.conns */
 	struct daemon *d;
 	struct ns *ns;
+	struct table_item by_pid; /* in daemon.pids */
 	pid_t pid;
 	uid_t uid;
 	bool greeted;
@@ -88,11 +94,11 @@ struct end {
 };
 
 struct writer {
-	struct worker_fd fd;
-	struct cds_list_head link; /* in daemon.writers */
+	int fd;
+	struct cds_list_head link;   /* in daemon.writers */
+	struct table_item by_handle; /* in daemon.handles */
 	struct daemon *d;
 	struct ns *ns;
-	uint64_t handle;
 	int err; /* of the last write to the pair that failed and was not asked for yet */
 	char path[];
 };
@@ -102,12 +108,14 @@ struct daemon {
 	struct worker *w; /* worker 0 */
 	const char *dir, *name;
 	uint64_t id; /* of the instance, in the names of its sockets */
-	struct worker_fd ctl, signals;
+	struct worker_fd ctl, signals,
+		writing; /* the last: all writers, in an epoll of their own */
 	bool ctl_paused; /* out of descriptors: nobody is let in until one is given back */
 	bool keep, stop, had_token;
 	uint64_t deadline; /* of the first program, ns */
 	uint64_t recheck;  /* when to look after lapsed namespaces again; UINT64_MAX: none */
 	struct cds_list_head conns, tokens, spaces, names, writers, dirty;
+	struct table by_ino, ns_files, by_name, token_inodes, pids, handles;
 	unsigned n_conns, n_tokens, n_ends, n_spaces;
 	uint64_t last_handle;
 	struct ns *first;
@@ -168,6 +176,8 @@ struct ns *ns_get(struct ns *ns);
 void ns_put(struct ns *ns);
 /* Looks after namespaces whose files programs had open. */
 void ns_recheck(struct daemon *d, uint64_t now);
+/* Sees to it that there is the file of ns: 0 or -errno. */
+int ns_file(struct ns *ns);
 /* A new token of ns: the program's end, or -errno. */
 int token_new(struct ns *ns);
 int ns_name(struct daemon *d, struct ns *ns, const char *name);
@@ -179,9 +189,10 @@ extern const struct nl_resolver ns_resolver;
 /* ---- files.c ---- */
 void file_open(struct ns *ns, const struct weft_req *req, char *path, struct reply *r);
 int file_write(struct ns *ns, const struct weft_req *req, const char *data, size_t len);
+int writers_init(struct daemon *d);
 /* Takes what programs wrote into files since the last time. */
 void files_drain(struct daemon *d);
-void writers_close(struct daemon *d);
+void writers_fini(struct daemon *d);
 /* A memfd with that text, read from its start; or -errno. */
 int file_memfd(const char *name, const char *text, size_t len, bool writable);
 /* Makes path absolute and free of "." and ".."; false: not a path. to holds PATH_MAX. */

@@ -98,7 +98,7 @@ static void writer_drain(struct writer *wr)
 	struct daemon *d = wr->d;
 
 	for (int i = 0; i < DRAIN_MAX; i++) {
-		ssize_t n = recv(wr->fd.fd, d->scratch, WEFT_MSG_MAX - 1, MSG_DONTWAIT);
+		ssize_t n = recv(wr->fd, d->scratch, WEFT_MSG_MAX - 1, MSG_DONTWAIT);
 		if (n <= 0)
 			break;
 		d->scratch[n] = 0;
@@ -114,34 +114,52 @@ static void writer_close(struct writer *wr)
 {
 	struct daemon *d = wr->d;
 
-	worker_fd_del(d->w, &wr->fd);
-	close(wr->fd.fd);
+	close(wr->fd);
 	cds_list_del(&wr->link);
+	table_del(&d->handles, &wr->by_handle);
 	ns_put(wr->ns);
 	free(wr);
 	daemon_fd_closed(d);
 }
 
-static void on_writer(struct worker *w, struct worker_fd *f, uint32_t events)
+static void writer_ready(struct writer *wr, uint32_t events)
 {
-	struct writer *wr = container_of(f, struct writer, fd);
+	struct epoll_event none = {.data.ptr = wr};
 
 	writer_drain(wr);
 	if (events & EPOLLHUP)
 		writer_close(wr);
 	else if (events & EPOLLRDHUP)
-		worker_fd_mod(w, f, 0);
+		epoll_ctl(wr->d->writing.fd, EPOLL_CTL_MOD, wr->fd, &none);
 }
 
 void files_drain(struct daemon *d)
 {
-	struct writer *wr;
+	struct epoll_event e[DRAIN_MAX];
+	int n;
 
-	cds_list_for_each_entry (wr, &d->writers, link)
-		writer_drain(wr);
+	if (cds_list_empty(&d->writers))
+		return;
+	do {
+		n = epoll_wait(d->writing.fd, e, DRAIN_MAX, 0);
+		for (int i = 0; i < n; i++)
+			writer_ready(e[i].data.ptr, e[i].events);
+	} while (n == DRAIN_MAX);
 }
 
-void writers_close(struct daemon *d)
+static void on_writing(struct worker *w, struct worker_fd *f, uint32_t events)
+{
+	files_drain(container_of(f, struct daemon, writing));
+}
+
+int writers_init(struct daemon *d)
+{
+	d->writing.ready = on_writing;
+	d->writing.fd = epoll_create1(EPOLL_CLOEXEC);
+	return d->writing.fd < 0 ? -errno : worker_fd_add(d->w, &d->writing, EPOLLIN);
+}
+
+void writers_fini(struct daemon *d)
 {
 	struct writer *wr, *next;
 
@@ -149,16 +167,15 @@ void writers_close(struct daemon *d)
 		writer_drain(wr);
 		writer_close(wr);
 	}
+	worker_fd_del(d->w, &d->writing);
+	close(d->writing.fd);
 }
 
 static struct writer *writer_by_handle(struct daemon *d, uint64_t handle)
 {
-	struct writer *wr;
+	struct table_item *i = table_first(&d->handles, handle);
 
-	cds_list_for_each_entry (wr, &d->writers, link)
-		if (wr->handle == handle)
-			return wr;
-	return NULL;
+	return i ? container_of(i, struct writer, by_handle) : NULL;
 }
 
 /* The program's end, or -errno. */
@@ -166,33 +183,33 @@ static int writer_new(struct ns *ns, const char *path, uint64_t *handle)
 {
 	struct daemon *d = ns->d;
 	struct writer *wr = calloc(1, sizeof(*wr) + strlen(path) + 1);
+	struct epoll_event e = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = wr};
 	int fd[2], err;
 
 	if (!wr)
 		return -ENOMEM;
 	strcpy(wr->path, path);
 	wr->d = d;
-	wr->handle = ++d->last_handle;
-	err = pair_named(d, SOCK_SEQPACKET, fd, "f/%llu", (unsigned long long)wr->handle);
-	if (err)
-		goto free;
+	*handle = ++d->last_handle;
+	err = pair_named(d, SOCK_SEQPACKET, fd, "f/%llu", (unsigned long long)*handle);
+	if (err) {
+		free(wr);
+		return err;
+	}
 	/* reading it is the end of file at once */
 	shutdown(fd[0], SHUT_WR);
-	wr->fd.fd = fd[0];
-	wr->fd.ready = on_writer;
-	err = worker_fd_add(d->w, &wr->fd, EPOLLIN | EPOLLRDHUP);
-	if (err)
-		goto close;
+	wr->fd = fd[0];
+	if (epoll_ctl(d->writing.fd, EPOLL_CTL_ADD, wr->fd, &e)) {
+		err = -errno;
+		close(fd[0]);
+		close(fd[1]);
+		free(wr);
+		return err;
+	}
 	wr->ns = ns_get(ns);
 	cds_list_add_tail(&wr->link, &d->writers);
-	*handle = wr->handle;
+	table_add(&d->handles, &wr->by_handle, *handle);
 	return fd[1];
-close:
-	close(fd[0]);
-	close(fd[1]);
-free:
-	free(wr);
-	return err;
 }
 
 /* ---- requests ---- */

@@ -149,6 +149,27 @@ static void redirect(const char *dir)
 		close(log);
 }
 
+static int tables_init(struct daemon *d)
+{
+	struct table *const t[] = {&d->by_ino,	     &d->ns_files, &d->by_name,
+				   &d->token_inodes, &d->pids,	   &d->handles};
+	int err = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(t) && !err; i++)
+		err = table_init(t[i]);
+	return err;
+}
+
+static void tables_fini(struct daemon *d)
+{
+	table_fini(&d->by_ino);
+	table_fini(&d->ns_files);
+	table_fini(&d->by_name);
+	table_fini(&d->token_inodes);
+	table_fini(&d->pids);
+	table_fini(&d->handles);
+}
+
 static int daemon_open(struct daemon *d, const struct options *o)
 {
 	struct weft_config c = {
@@ -187,7 +208,8 @@ static int daemon_open(struct daemon *d, const struct options *o)
 	d->w = d->weft->worker[0];
 	nl_set_resolver(d->weft, &ns_resolver);
 	if ((err = worker_open_fds(d->w)) || (err = worker_fd_add(d->w, &d->signals, EPOLLIN)) ||
-	    (err = ends_init(d)) || (err = ns_init(d)) || (err = conn_listen(d)))
+	    (err = tables_init(d)) || (err = ends_init(d)) || (err = writers_init(d)) ||
+	    (err = ns_init(d)) || (err = conn_listen(d)))
 		return err;
 	return weft_start(d->weft);
 }
@@ -230,9 +252,10 @@ static void daemon_close(struct daemon *d)
 	worker_fd_del(d->w, &d->ctl);
 	close(d->ctl.fd);
 	conn_close_all(d);
-	writers_close(d);
+	writers_fini(d);
 	ends_fini(d);
 	ns_fini(d);
+	tables_fini(d);
 	tree_remove(d->dir);
 	worker_fd_del(d->w, &d->signals);
 	close(d->signals.fd);

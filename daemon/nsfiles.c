@@ -2,9 +2,11 @@
  * nsfiles: namespaces as programs see them: files, names, tokens, processes.
  *
  * <dir>/ns/<ino> stands for a namespace as /proc/PID/ns/net does; <dir>/netns/NAME is a link to it
- * (a name without a namespace, as `ip netns add` makes it first, is an empty file of its own). A
- * program that holds such a file open holds the namespace: when its last other user has gone, we
- * ask for a lease on the file, which is granted only if nobody has it open.
+ * (a name without a namespace, as `ip netns add` makes it first, is an empty file). The file is
+ * made when it is first asked for; mostly that is when the namespace gets a name, and the empty
+ * file of the name becomes it. A program that holds such a file open holds the namespace: when its
+ * last other user has gone, we ask for a lease on the file, which is granted only if nobody has it
+ * open.
  *
  * A token is what processes of a namespace inherit: one end of a pair. It reads as ended when the
  * last of them has gone.
@@ -27,60 +29,65 @@ static void ns_path(const struct ns *ns, char *to)
 	snprintf(to, PATH_MAX, "%s/ns/%llu", ns->d->dir, (unsigned long long)ns->net->ino);
 }
 
-static int make_file(struct ns *ns)
+/* Makes the file that fd is the file of ns. */
+static int fill(struct ns *ns, int fd)
 {
-	char path[PATH_MAX], text[32];
+	char text[32];
 	struct stat st;
 	int n = snprintf(text, sizeof(text), "%llu\n", (unsigned long long)ns->net->ino);
+	const struct timespec times[] = {{.tv_nsec = UTIME_OMIT},
+					 {(time_t)ns->net->ino, WEFT_NS_NSEC}};
 
+	if (write(fd, text, (size_t)n) != n || fchmod(fd, 0444) || futimens(fd, times) ||
+	    fstat(fd, &st))
+		return -errno;
+	ns->has_file = true;
+	ns->dev = st.st_dev;
+	table_add(&ns->d->ns_files, &ns->by_inode, st.st_ino);
+	return 0;
+}
+
+int ns_file(struct ns *ns)
+{
+	char path[PATH_MAX];
+
+	if (ns->has_file)
+		return 0;
 	ns_path(ns, path);
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
 	if (fd < 0)
 		return -errno;
-	const struct timespec times[] = {{.tv_nsec = UTIME_OMIT},
-					 {(time_t)ns->net->ino, WEFT_NS_NSEC}};
-	int err = write(fd, text, (size_t)n) != n || futimens(fd, times) || fstat(fd, &st) ? -errno
-											   : 0;
+	int err = fill(ns, fd);
 	close(fd);
-	if (err) {
+	if (err)
 		unlink(path);
-		return err;
-	}
-	ns->dev = st.st_dev;
-	ns->inode = st.st_ino;
-	return 0;
+	return err;
 }
 
 struct ns *ns_new(struct daemon *d, struct net *net, int *err)
 {
 	struct ns *ns = calloc(1, sizeof(*ns));
 
-	*err = -ENOMEM;
-	if (!ns)
-		goto put;
+	if (!ns) {
+		*err = -ENOMEM;
+		net_put(net);
+		return NULL;
+	}
+	*err = 0;
 	ns->d = d;
 	ns->net = net;
 	ns->users = 1;
-	*err = make_file(ns);
-	if (*err)
-		goto put;
 	cds_list_add_tail(&ns->link, &d->spaces);
+	table_add(&d->by_ino, &ns->by_ino, net->ino);
 	d->n_spaces++;
 	return ns;
-put:
-	free(ns);
-	net_put(net);
-	return NULL;
 }
 
 struct ns *ns_by_ino(struct daemon *d, uint64_t ino)
 {
-	struct ns *ns;
+	struct table_item *i = table_first(&d->by_ino, ino);
 
-	cds_list_for_each_entry (ns, &d->spaces, link)
-		if (ns->net->ino == ino)
-			return ns;
-	return NULL;
+	return i ? container_of(i, struct ns, by_ino) : NULL;
 }
 
 struct ns *ns_get(struct ns *ns)
@@ -94,6 +101,8 @@ static bool is_open(const struct ns *ns)
 {
 	char path[PATH_MAX];
 
+	if (!ns->has_file)
+		return false;
 	ns_path(ns, path);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
@@ -107,10 +116,14 @@ static void ns_free(struct ns *ns)
 {
 	char path[PATH_MAX];
 
-	ns_path(ns, path);
-	unlink(path);
+	if (ns->has_file) {
+		ns_path(ns, path);
+		unlink(path);
+		table_del(&ns->d->ns_files, &ns->by_inode);
+	}
 	shadow_remove(ns);
 	cds_list_del(&ns->link);
+	table_del(&ns->d->by_ino, &ns->by_ino);
 	ns->d->n_spaces--;
 	net_put(ns->net);
 	free(ns);
@@ -152,6 +165,7 @@ static void token_close(struct token *t)
 	worker_fd_del(d->w, &t->fd);
 	close(t->fd.fd);
 	cds_list_del(&t->link);
+	table_del(&d->token_inodes, &t->by_inode);
 	d->n_tokens--;
 	ns_put(t->ns);
 	free(t);
@@ -199,9 +213,9 @@ int token_new(struct ns *ns)
 		return err;
 	}
 	t->d = d;
-	t->inode = st.st_ino;
 	t->ns = ns_get(ns);
 	cds_list_add(&t->link, &d->tokens);
+	table_add(&d->token_inodes, &t->by_inode, st.st_ino);
 	d->n_tokens++;
 	d->had_token = true;
 	return fd[1];
@@ -209,13 +223,22 @@ int token_new(struct ns *ns)
 
 /* ---- names ---- */
 
+static uint64_t name_hash(const struct daemon *d, const char *name)
+{
+	const struct hash_key key = {{d->id, 0}};
+
+	return siphash(name, strlen(name), &key);
+}
+
 static struct ns_name *find_name(struct daemon *d, const char *name)
 {
-	struct ns_name *n;
+	struct table_item *i = table_first(&d->by_name, name_hash(d, name));
 
-	cds_list_for_each_entry (n, &d->names, link)
+	for (; i; i = table_next(&d->by_name, i)) {
+		struct ns_name *n = container_of(i, struct ns_name, by_name);
 		if (!strcmp(n->name, name))
 			return n;
+	}
 	return NULL;
 }
 
@@ -246,13 +269,48 @@ static int place(struct daemon *d, const char *from, const char *name)
 static void name_free(struct ns_name *n)
 {
 	cds_list_del(&n->link);
+	table_del(&n->ns->d->by_name, &n->by_name);
 	ns_put(n->ns);
 	free(n);
 }
 
-int ns_name(struct daemon *d, struct ns *ns, const char *name)
+/* Makes the empty file of the name the file of ns. False: it is none, or not ours. */
+static bool adopt(struct ns *ns, const char *name)
+{
+	char path[PATH_MAX], named[PATH_MAX];
+	struct stat st;
+
+	snprintf(named, sizeof(named), "%s/netns/%s", ns->d->dir, name);
+	if (lstat(named, &st) || !S_ISREG(st.st_mode) || st.st_size || st.st_nlink != 1 ||
+	    chmod(named, 0600))
+		return false;
+	int fd = open(named, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return false;
+	ns_path(ns, path);
+	bool done = !link(named, path) && !fill(ns, fd);
+	close(fd);
+	if (!done)
+		unlink(path);
+	return done;
+}
+
+/* Puts a link to the file of ns in the place of the name. */
+static int replace(struct ns *ns, const char *name)
 {
 	char path[PATH_MAX], tmp[PATH_MAX];
+	int err = ns_file(ns);
+
+	if (err)
+		return err;
+	ns_path(ns, path);
+	snprintf(tmp, sizeof(tmp), "%s/ns/.link", ns->d->dir);
+	unlink(tmp);
+	return link(path, tmp) ? -errno : place(ns->d, tmp, name);
+}
+
+int ns_name(struct daemon *d, struct ns *ns, const char *name)
+{
 	struct ns_name *old, *n;
 
 	name = plain_name(name);
@@ -261,10 +319,7 @@ int ns_name(struct daemon *d, struct ns *ns, const char *name)
 	n = calloc(1, sizeof(*n));
 	if (!n)
 		return -ENOMEM;
-	ns_path(ns, path);
-	snprintf(tmp, sizeof(tmp), "%s/ns/.link", d->dir);
-	unlink(tmp);
-	int err = link(path, tmp) ? -errno : place(d, tmp, name);
+	int err = !ns->has_file && adopt(ns, name) ? 0 : replace(ns, name);
 	if (err) {
 		free(n);
 		return err;
@@ -275,7 +330,26 @@ int ns_name(struct daemon *d, struct ns *ns, const char *name)
 	if (old)
 		name_free(old);
 	cds_list_add(&n->link, &d->names);
+	table_add(&d->by_name, &n->by_name, name_hash(d, name));
 	return 0;
+}
+
+/* A new name for the empty file that all names without a namespace share. */
+static int empty_link(struct daemon *d, const char *to)
+{
+	char empty[PATH_MAX];
+
+	snprintf(empty, sizeof(empty), "%s/ns/.empty", d->dir);
+	unlink(to);
+	if (!link(empty, to))
+		return 0;
+	/* not there yet, or too many links for the file system: another one */
+	unlink(empty);
+	int fd = open(empty, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return link(empty, to) ? -errno : 0;
 }
 
 int ns_unname(struct daemon *d, const char *name)
@@ -287,12 +361,10 @@ int ns_unname(struct daemon *d, const char *name)
 	n = name ? find_name(d, name) : NULL;
 	if (!n)
 		return -EINVAL;
-	snprintf(tmp, sizeof(tmp), "%s/ns/.empty", d->dir);
-	int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0444);
-	if (fd < 0)
-		return -errno;
-	close(fd);
-	int err = place(d, tmp, name);
+	snprintf(tmp, sizeof(tmp), "%s/ns/.link", d->dir);
+	int err = empty_link(d, tmp);
+	if (!err)
+		err = place(d, tmp, name);
 	if (!err)
 		name_free(n);
 	return err;
@@ -302,12 +374,9 @@ int ns_unname(struct daemon *d, const char *name)
 
 static struct ns *by_token(struct daemon *d, uint64_t inode)
 {
-	struct token *t;
+	struct table_item *i = table_first(&d->token_inodes, inode);
 
-	cds_list_for_each_entry (t, &d->tokens, link)
-		if (t->inode == inode)
-			return t->ns;
-	return NULL;
+	return i ? container_of(i, struct token, by_inode)->ns : NULL;
 }
 
 static struct ns *by_proc_fd(struct daemon *d, pid_t pid, const char *fd)
@@ -364,19 +433,26 @@ static struct ns *by_descriptors(struct daemon *d, pid_t pid)
 
 struct ns *ns_of_pid(struct daemon *d, pid_t pid, int *err)
 {
-	struct conn *c;
+	struct table_item *i;
 	struct ns *ns;
+
+	*err = 0;
 
 	if (pid <= 0) {
 		*err = -ESRCH;
 		return NULL;
 	}
-	cds_list_for_each_entry (c, &d->conns, link)
-		if (c->pid == pid && c->ns)
+	for (i = table_first(&d->pids, (uint64_t)pid); i; i = table_next(&d->pids, i)) {
+		struct conn *c = container_of(i, struct conn, by_pid);
+		if (c->ns)
 			return c->ns;
+	}
 	ns = by_environ(d, pid);
 	if (!ns)
 		ns = by_descriptors(d, pid);
+	/* whoever says 1 means where it all began */
+	if (!ns && pid == 1)
+		ns = d->first;
 	*err = ns ? 0 : -ESRCH;
 	return ns;
 }
@@ -391,18 +467,20 @@ static struct net *resolve_pid(struct weft *weft, uint32_t pid, int *err)
 static struct net *resolve_fd(struct weft *weft, uint32_t pid, int fd, int *err)
 {
 	struct daemon *d = weft->daemon;
+	struct table_item *i;
 	char path[64];
 	struct stat st;
-	struct ns *ns;
 
 	snprintf(path, sizeof(path), "/proc/%u/fd/%d", pid, fd);
 	if (stat(path, &st)) {
 		*err = -EBADF;
 		return NULL;
 	}
-	cds_list_for_each_entry (ns, &d->spaces, link)
-		if (ns->inode == st.st_ino && ns->dev == st.st_dev)
+	for (i = table_first(&d->ns_files, st.st_ino); i; i = table_next(&d->ns_files, i)) {
+		struct ns *ns = container_of(i, struct ns, by_inode);
+		if (ns->dev == st.st_dev)
 			return net_get(ns->net);
+	}
 	*err = -EINVAL;
 	return NULL;
 }

@@ -297,6 +297,9 @@ static int op_ns_file(struct call *k)
 
 	if (!ns)
 		return -ENOENT;
+	int err = ns_file(ns);
+	if (err)
+		return err;
 	k->r->rep.arg0 = ns->net->ino;
 	k->r->rep.len = (uint32_t)snprintf((char *)k->r->data, PATH_MAX, "%s/ns/%llu", k->d->dir,
 					   (unsigned long long)ns->net->ino);

@@ -244,6 +244,13 @@ int path_real(struct path *p, enum path_depth depth)
 		memcpy(p->text, where, len);
 		p->text[len] = 0;
 	}
+	if (p->kind == PATH_NS && syscall(SYS_faccessat, AT_FDCWD, p->text, F_OK)) {
+		/* made when it is first asked for */
+		struct shim_req r = {.op = WEFT_OP_NS_FILE, .arg = {p->ino}};
+		int err = shim_call(&r);
+		if (err)
+			return shim_ret(err);
+	}
 	if (p->slash && len + 1 < PATH_MAX)
 		strcpy(p->text + len, "/");
 	return 0;
