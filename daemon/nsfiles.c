@@ -478,8 +478,10 @@ static struct net *resolve_fd(struct weft *weft, uint32_t pid, int fd, int *err)
 	}
 	for (i = table_first(&d->ns_files, st.st_ino); i; i = table_next(&d->ns_files, i)) {
 		struct ns *ns = container_of(i, struct ns, by_inode);
-		if (ns->dev == st.st_dev)
-			return net_get(ns->net);
+		if (ns->dev != st.st_dev)
+			continue;
+		*err = 0;
+		return net_get(ns->net);
 	}
 	*err = -EINVAL;
 	return NULL;
