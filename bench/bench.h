@@ -68,6 +68,24 @@ static inline void bench_piece(struct bench_pieces *p, uint64_t cycles, unsigned
 		p->v[p->n++] = (double)cycles / operations;
 }
 
+/* A loop to be timed: fn(arg) does `operations` of them. Set-up that is not to be timed goes to
+ * `before`, run ahead of each call (or NULL). */
+struct bench_loop {
+	void (*fn)(void *arg);
+	void (*before)(void *arg);
+	void *arg;
+	unsigned operations;
+};
+
+/* Times the loop o->runs times, many pieces each, and with it the peer's (NULL: none), turn and
+ * turn about; the figure is cycles an operation. */
+void bench_loops(const struct bench_options *o, const char *bench, const char *name,
+		 const struct bench_loop *l, const char *peer, const struct bench_loop *peer_loop);
+
+/* A single time: what is too long to be done many times. */
+void bench_once(const struct bench_options *o, const char *bench, const char *name,
+		const char *metric, const char *unit, double value);
+
 /* The optimiser must believe that v is used. */
 static inline void bench_use(uint64_t v)
 {
@@ -75,4 +93,5 @@ static inline void bench_use(uint64_t v)
 }
 
 /* The benches, one a file. */
-extern const struct bench bench_forward;
+extern const struct bench bench_cbpf, bench_csum, bench_fib4, bench_forward, bench_gso;
+extern const struct bench bench_neigh, bench_pool, bench_scale, bench_wheel;

@@ -79,6 +79,58 @@ void bench_cycles(const struct bench_options *o, const char *bench, const char *
 					       .n = n});
 }
 
+void bench_once(const struct bench_options *o, const char *bench, const char *name,
+		const char *metric, const char *unit, double value)
+{
+	bench_figure(o, &(struct bench_figure){.bench = bench,
+					       .name = name,
+					       .metric = metric,
+					       .unit = unit,
+					       .values = &value,
+					       .n = 1});
+}
+
+/* Pieces of a run: enough that the median is not the scheduler's, and no longer than a moment. */
+#define PIECES	   200
+#define RUN_CYCLES 200000000ULL
+
+static double time_loop(const struct bench_loop *l)
+{
+	uint64_t end = cycles() + RUN_CYCLES;
+	double v[PIECES];
+	unsigned n = 0;
+
+	while (n < PIECES && (n < 3 || cycles() < end)) {
+		if (l->before)
+			l->before(l->arg);
+		uint64_t start = cycles();
+
+		l->fn(l->arg);
+		v[n++] = (double)(cycles() - start) / l->operations;
+	}
+	return bench_median(v, n);
+}
+
+void bench_loops(const struct bench_options *o, const char *bench, const char *name,
+		 const struct bench_loop *l, const char *peer, const struct bench_loop *peer_loop)
+{
+	double v[BENCH_RUNS_MAX], p[BENCH_RUNS_MAX];
+
+	for (unsigned i = 0; i < o->runs; i++) {
+		v[i] = time_loop(l);
+		if (peer)
+			p[i] = time_loop(peer_loop);
+	}
+	bench_figure(o, &(struct bench_figure){.bench = bench,
+					       .name = name,
+					       .metric = "cycles/operation",
+					       .unit = "TSC cycles",
+					       .values = v,
+					       .n = o->runs,
+					       .peer = peer,
+					       .peer_values = peer ? p : NULL});
+}
+
 void bench_skip(const char *bench, const char *why)
 {
 	fprintf(stderr, "skipped: %s: %s\n", bench, why);

@@ -187,6 +187,8 @@ const struct sock_filter *cbpf_insns(const struct cbpf *prog)
 /* The packet a program runs on, and what only its caller knows. */
 struct run {
 	const struct pkt *p;
+	const uint8_t *data; /* the first segment's, where most loads lie */
+	uint32_t len;
 	int ifindex;
 	uint16_t hatype;
 	uint64_t *draws;
@@ -346,121 +348,126 @@ static bool ancillary(const struct run *r, uint32_t ad, uint32_t x, uint32_t *a)
 
 /* ---- running ---- */
 
-/* LD and LDX into *to; false ends the program with 0. */
-static bool run_load(const struct run *r, const struct sock_filter *i, uint32_t a, uint32_t x,
-		     const uint32_t *mem, uint32_t *to)
+/* A load that does not lie in the first segment's bytes; `fact`: at an offset that the program
+ * names, which may stand for a fact (with a and x for arguments). The value, or -1: the program
+ * ends with 0. */
+static __attribute__((noinline)) int64_t load_other(const struct run *r, uint32_t at, unsigned size,
+						    bool fact, uint32_t a, uint32_t x)
 {
-	static const uint8_t size_of[4] = {4, 2, 1, 0}; /* BPF_W, BPF_H, BPF_B */
-	unsigned size = size_of[BPF_SIZE(i->code) >> 3];
+	bool ok;
 
-	switch (BPF_MODE(i->code)) {
-	case BPF_ABS:
-		if (unlikely(i->k >= (uint32_t)SKF_AD_OFF)) {
-			*to = a;
-			return ancillary(r, i->k - (uint32_t)SKF_AD_OFF, x, to);
-		}
-		return load(r->p, i->k, size, to);
-	case BPF_IND:
-		return load(r->p, x + i->k, size, to);
-	case BPF_LEN:
-		*to = r->p->total;
-		return true;
-	case BPF_MEM:
-		*to = mem[i->k];
-		return true;
-	case BPF_MSH: /* length of an IPv4 header */
-		if (!load(r->p, i->k, 1, to))
-			return false;
-		*to = 4 * (*to & 15);
-		return true;
-	default: /* BPF_IMM */
-		*to = i->k;
-		return true;
-	}
+	if (fact && at >= (uint32_t)SKF_AD_OFF)
+		ok = ancillary(r, at - (uint32_t)SKF_AD_OFF, x, &a);
+	else
+		ok = load(r->p, at, size, &a);
+	return ok ? (int64_t)a : -1;
 }
 
-/* Divisors are not 0. */
-static uint32_t run_alu(uint16_t op, uint32_t a, uint32_t b)
+static inline int64_t load_bytes(const struct run *r, uint32_t at, unsigned size, bool fact,
+				 uint32_t a, uint32_t x)
 {
-	switch (op) {
-	case BPF_ADD:
-		return a + b;
-	case BPF_SUB:
-		return a - b;
-	case BPF_MUL:
-		return a * b;
-	case BPF_DIV:
-		return a / b;
-	case BPF_MOD:
-		return a % b;
-	case BPF_AND:
-		return a & b;
-	case BPF_OR:
-		return a | b;
-	case BPF_XOR:
-		return a ^ b;
-	case BPF_LSH:
-		return a << (b & 31);
-	case BPF_RSH:
-		return a >> (b & 31);
-	default: /* BPF_NEG */
-		return -a;
-	}
+	const uint8_t *b = r->data + at;
+
+	if (unlikely((uint64_t)at + size > r->len))
+		return load_other(r, at, size, fact, a, x);
+	return size == 4 ? get_be32(b) : size == 2 ? get_be16(b) : b[0];
 }
 
-static bool run_test(uint16_t op, uint32_t a, uint32_t b)
-{
-	switch (op) {
-	case BPF_JEQ:
-		return a == b;
-	case BPF_JGT:
-		return a > b;
-	case BPF_JGE:
-		return a >= b;
-	default: /* BPF_JSET */
-		return a & b;
-	}
-}
+/* One case an instruction, so that each costs one jump: what its code says in fields is resolved by
+ * the compiler. Against a loop that takes the fields apart, `weft-bench cbpf` shows a third of the
+ * cycles. Divisors that are constants are not 0. */
+#define LOAD(size_, size)                                                                          \
+	case BPF_LD | BPF_ABS | size_:                                                             \
+		v = load_bytes(&r, i->k, size, true, a, x);                                        \
+		if (v < 0)                                                                         \
+			return 0;                                                                  \
+		a = (uint32_t)v;                                                                   \
+		break;                                                                             \
+	case BPF_LD | BPF_IND | size_:                                                             \
+		v = load_bytes(&r, x + i->k, size, false, a, x);                                   \
+		if (v < 0)                                                                         \
+			return 0;                                                                  \
+		a = (uint32_t)v;                                                                   \
+		break
+#define ALU(op, expr)                                                                              \
+	case BPF_ALU | op | BPF_K:                                                                 \
+		b = i->k;                                                                          \
+		a = expr;                                                                          \
+		break;                                                                             \
+	case BPF_ALU | op | BPF_X:                                                                 \
+		b = x;                                                                             \
+		if ((op == BPF_DIV || op == BPF_MOD) && !b)                                        \
+			return 0;                                                                  \
+		a = expr;                                                                          \
+		break
+#define TEST(op, expr)                                                                             \
+	case BPF_JMP | op | BPF_K:                                                                 \
+		b = i->k;                                                                          \
+		i += expr ? i->jt : i->jf;                                                         \
+		break;                                                                             \
+	case BPF_JMP | op | BPF_X:                                                                 \
+		b = x;                                                                             \
+		i += expr ? i->jt : i->jf;                                                         \
+		break
+#define SET(code, to, val)                                                                         \
+	case code:                                                                                 \
+		to = val;                                                                          \
+		break
 
 uint32_t cbpf_run(const struct cbpf *prog, const struct pkt *p, int ifindex, uint16_t hatype)
 {
-	struct run r = {p, ifindex, hatype, (uint64_t *)(uintptr_t)&prog->draws};
-	uint32_t a = 0, x = 0, mem[BPF_MEMWORDS];
+	struct run r = {.p = p,
+			.data = pkt_data(p),
+			.len = p->len,
+			.ifindex = ifindex,
+			.hatype = hatype,
+			.draws = (uint64_t *)(uintptr_t)&prog->draws};
+	uint32_t a = 0, x = 0, b, mem[BPF_MEMWORDS];
+	int64_t v;
 
 	for (const struct sock_filter *i = prog->insn;; i++) {
-		uint32_t b = BPF_SRC(i->code) == BPF_X ? x : i->k;
-		uint16_t op = BPF_OP(i->code);
-		switch (BPF_CLASS(i->code)) {
-		case BPF_LD:
-			if (!run_load(&r, i, a, x, mem, &a))
+		switch (i->code) {
+			LOAD(BPF_W, 4);
+			LOAD(BPF_H, 2);
+			LOAD(BPF_B, 1);
+		case BPF_LDX | BPF_MSH | BPF_B: /* length of an IPv4 header */
+			v = load_bytes(&r, i->k, 1, false, a, x);
+			if (v < 0)
 				return 0;
+			x = 4 * (v & 15);
 			break;
-		case BPF_LDX:
-			if (!run_load(&r, i, a, x, mem, &x))
-				return 0;
+			SET(BPF_LD | BPF_W | BPF_LEN, a, p->total);
+			SET(BPF_LDX | BPF_W | BPF_LEN, x, p->total);
+			SET(BPF_LD | BPF_IMM, a, i->k);
+			SET(BPF_LDX | BPF_IMM, x, i->k);
+			SET(BPF_LD | BPF_MEM, a, mem[i->k]);
+			SET(BPF_LDX | BPF_MEM, x, mem[i->k]);
+			SET(BPF_ST, mem[i->k], a);
+			SET(BPF_STX, mem[i->k], x);
+			SET(BPF_MISC | BPF_TAX, x, a);
+			SET(BPF_MISC | BPF_TXA, a, x);
+			SET(BPF_ALU | BPF_NEG, a, -a);
+			ALU(BPF_ADD, a + b);
+			ALU(BPF_SUB, a - b);
+			ALU(BPF_MUL, a * b);
+			ALU(BPF_DIV, a / b);
+			ALU(BPF_MOD, a % b);
+			ALU(BPF_AND, a & b);
+			ALU(BPF_OR, a | b);
+			ALU(BPF_XOR, a ^ b);
+			ALU(BPF_LSH, a << (b & 31));
+			ALU(BPF_RSH, a >> (b & 31));
+			TEST(BPF_JEQ, a == b);
+			TEST(BPF_JGT, a > b);
+			TEST(BPF_JGE, a >= b);
+			TEST(BPF_JSET, a & b);
+		case BPF_JMP | BPF_JA:
+			i += i->k;
 			break;
-		case BPF_ST:
-			mem[i->k] = a;
-			break;
-		case BPF_STX:
-			mem[i->k] = x;
-			break;
-		case BPF_ALU:
-			if ((op == BPF_DIV || op == BPF_MOD) && !b)
-				return 0;
-			a = run_alu(op, a, b);
-			break;
-		case BPF_JMP:
-			i += op == BPF_JA ? i->k : run_test(op, a, b) ? i->jt : i->jf;
-			break;
-		case BPF_RET:
-			return BPF_RVAL(i->code) == BPF_A ? a : i->k;
-		default: /* BPF_MISC */
-			if (BPF_MISCOP(i->code) == BPF_TAX)
-				x = a;
-			else
-				a = x;
-			break;
+		case BPF_RET | BPF_A:
+			return a;
+		default: /* BPF_RET | BPF_K: what is left of the codes that were checked */
+			return i->k;
 		}
 	}
 }
