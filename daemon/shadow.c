@@ -285,7 +285,7 @@ static int walk(struct net *net, const char *root, char *path, enum weft_depth d
 		if (st.kind == FILE_NONE && last)
 			return -ENOENT;
 		if (st.kind == FILE_LINK || (st.kind == FILE_REG && last)) {
-			err = refresh_one(root, path, dir, &st);
+			err = refresh_one(root, part, dir, &st);
 			if (err || st.kind == FILE_REG)
 				return err;
 			err = follow(path, at, st.target);

@@ -8,7 +8,7 @@ ok ip link set v1 up
 ok ip route add 10.8.0.0/16 via 10.0.0.2
 says "v0:" cat /proc/net/dev
 says "v0	0000080A	0200000A	0003	0	0	0	0000FFFF" cat /proc/net/route
-for f in arp snmp netstat if_inet6 igmp packet raw udp icmp sockstat psched ptype dev_mcast fib_trie \
+for f in arp snmp netstat igmp packet raw udp icmp sockstat psched ptype dev_mcast fib_trie \
 	fib_triestat protocols netlink softnet_stat; do
 	ok cat /proc/net/$f
 	ok cat /proc/self/net/$f

@@ -11,7 +11,8 @@ soon "$WEFT" run -n $name ip link show mark
 says $name "$WEFT" list
 # another instance knows nothing of it
 refuses "does not exist" "$WEFT" run ip link show mark
-says "driver-rx" "$WEFT" stages -n $name
+ok "$WEFT" run -n $name sh -c 'ip link set lo up && ping -c 1 127.0.0.1'
+says "icmp4" "$WEFT" stages -n $name
 # exit codes pass through
 code=0
 "$WEFT" run -n $name sh -c 'exit 43' || code=$?

@@ -11,7 +11,7 @@ for i in range(1000):
 PY
 ok ip -batch "$tmp/batch"
 [ "$(ip netns list | wc -l)" -eq 1010 ] || fail "not 1,010 namespaces"
-[ "$(ip -n r3 -o link | grep -c veth -e '@if')" -eq 100 ] || fail "r3 lacks devices"
+[ "$(ip -n r3 -o link | grep -c '@if')" -eq 100 ] || fail "r3 lacks devices"
 ok ip -n h777 addr add 10.0.0.2/24 dev e0
 ok ip -n r7 addr add 10.0.0.1/24 dev p777
 ok ip -n h777 link set e0 up

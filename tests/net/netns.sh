@@ -21,7 +21,7 @@ ok ip -n one link set v0 up
 ok ip -n two link set v1 up
 ok ip netns exec one ping -c 1 -W 2 10.0.0.2
 says "link-netns two" ip -n one link show v0
-refuses "Invalid argument" ip link set lo netns one
+refuses "The interface netns is immutable" ip link set lo netns one
 # by pid
 unshare -n sleep 20 &
 pid=$!
@@ -39,8 +39,11 @@ ok ip link add keep type dummy
 refuses "does not exist" unshare -n ip link show keep
 ok ip link show keep
 # ids, identify, exec in all
-ok ip netns set one 17
-says "one (id: 17)" ip netns list
+refuses "Peer netns already has a nsid assigned" ip netns set one 17
+says "one (id: 0)" ip netns list
+ok ip netns add three
+ok ip netns set three 17
+says "three (id: 17)" ip netns list
 says "one" ip netns exec one ip netns identify
 says "netns: two" ip -all netns exec ip link show lo
 # a name goes, the processes in it stay
