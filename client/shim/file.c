@@ -221,6 +221,26 @@ bool file_write(int fd, const struct iovec *iov, int n, ssize_t *done)
 	return ours;
 }
 
+static ssize_t pwrite_at(int fd, const void *buf, size_t size, off_t at)
+{
+	const struct iovec iov = {(void *)buf, size};
+	ssize_t done;
+
+	if (unlikely(file_writers) && file_write(fd, &iov, 1, &done))
+		return done;
+	return REAL(pwrite)(fd, buf, size, at);
+}
+
+SHIM_API ssize_t pwrite(int fd, const void *buf, size_t size, off_t at)
+{
+	return pwrite_at(fd, buf, size, at);
+}
+
+SHIM_API ssize_t pwrite64(int fd, const void *buf, size_t size, off64_t at)
+{
+	return pwrite_at(fd, buf, size, at);
+}
+
 /* ---- streams ---- */
 
 /* What became of what the stream has written: 0 or EOF with errno, as fflush(3). */
