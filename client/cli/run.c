@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "client/secure.h"
 
 #define USAGE	 "run [-n NAME] [-k] [-w WORKERS] [--] COMMAND..."
 #define READY_FD 3
@@ -198,6 +199,18 @@ static void parse(int argc, char **argv, struct options *o)
 		die(EXIT_USAGE, "'%s' cannot be the name of an instance", o->name);
 }
 
+/* Runs the command; returns with errno if that is not possible. */
+static void become(char **argv, int argc)
+{
+	char path[PATH_MAX], loader[SECURE_LOADER_MAX];
+	char **list = calloc((size_t)argc + SECURE_ARGS + 1, sizeof(*list));
+
+	if (list && secure_find(argv[0], getenv("PATH"), path) && secure_exec(path, loader))
+		execv(loader, secure_argv(loader, path, argv, list));
+	execvp(argv[0], argv);
+	free(list);
+}
+
 int run_main(int argc, char **argv)
 {
 	struct options o = {0};
@@ -216,8 +229,7 @@ int run_main(int argc, char **argv)
 	set_environment(&c, dir);
 	client_close(&c);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	argv += optind;
-	execvp(argv[0], argv);
-	complain("%s: %s", argv[0], strerror(errno));
+	become(argv + optind, argc - optind);
+	complain("%s: %s", argv[optind], strerror(errno));
 	return errno == ENOENT ? 127 : 126;
 }

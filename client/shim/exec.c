@@ -1,6 +1,8 @@
 /*
  * exec: a new program stays on weft, whatever environment it is given.
  *
+ * A file with capabilities is started through its loader (client/secure.h).
+ *
  * The variables it needs are put into the environment at the last moment: the library itself, the
  * run directory, the namespace of the calling thread with its token. An environment that names a
  * run directory of its own is meant for another instance and is left alone.
@@ -18,6 +20,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "client/secure.h"
 #include "shim.h"
 
 #define PRELOAD	  "LD_PRELOAD="
@@ -128,10 +131,27 @@ static char **room_for(size_t n)
 
 /* ---- exec ---- */
 
+/* Takes the loader's path and arguments for *path's and *argv's where the program would start
+ * without us; in the caller's frame. */
+#define THROUGH_LOADER(loader, path, argv)                                                         \
+	({                                                                                         \
+		if (shim_on() && secure_exec(*(path), loader)) {                                   \
+			size_t n_ = count(*(argv)) + SECURE_ARGS + 2;                              \
+			char **list_ =                                                             \
+				n_ > ON_STACK_MAX ? room_for(n_) : alloca(n_ * sizeof(char *));    \
+			if (list_) {                                                               \
+				*(argv) = secure_argv(loader, *(path), *(argv), list_);            \
+				*(path) = loader;                                                  \
+			}                                                                          \
+		}                                                                                  \
+	})
+
 SHIM_API int execve(const char *path, char *const argv[], char *const envp[])
 {
+	char loader[SECURE_LOADER_MAX];
 	struct env e;
 
+	THROUGH_LOADER(loader, &path, &argv);
 	return REAL(execve)(path, argv, ENV(&e, envp));
 }
 
@@ -142,8 +162,11 @@ SHIM_API int execv(const char *path, char *const argv[])
 
 SHIM_API int execvpe(const char *file, char *const argv[], char *const envp[])
 {
+	char path[PATH_MAX], loader[SECURE_LOADER_MAX];
 	struct env e;
 
+	if (shim_on() && secure_find(file, getenv("PATH"), path) && secure_exec(path, loader))
+		return execve(path, argv, envp);
 	return REAL(execvpe)(file, argv, ENV(&e, envp));
 }
 
@@ -219,16 +242,21 @@ SHIM_API int execle(const char *path, const char *arg, ...)
 SHIM_API int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
 			 const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
 {
+	char loader[SECURE_LOADER_MAX];
 	struct env e;
 
+	THROUGH_LOADER(loader, &path, &argv);
 	return REAL(posix_spawn)(pid, path, actions, attr, argv, ENV(&e, envp));
 }
 
 SHIM_API int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
 			  const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
 {
+	char path[PATH_MAX], loader[SECURE_LOADER_MAX];
 	struct env e;
 
+	if (shim_on() && secure_find(file, getenv("PATH"), path) && secure_exec(path, loader))
+		return posix_spawn(pid, path, actions, attr, argv, envp);
 	return REAL(posix_spawnp)(pid, file, actions, attr, argv, ENV(&e, envp));
 }
 
