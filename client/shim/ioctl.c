@@ -162,6 +162,30 @@ static int io_sock(int fd, const struct shim_sock *s, unsigned long cmd, void *a
 	return io_flat(s, cmd, arg);
 }
 
+/* Requests about devices, routes and neighbours, which any socket takes, whatever its family. */
+static bool is_for_devices(unsigned long cmd)
+{
+	return (cmd >= SIOCADDRT && cmd < SIOCPROTOPRIVATE) && cmd != SIOCGSKNS &&
+	       cmd != SIOCOUTQNSD;
+}
+
+/* By a socket of the kernel's, an AF_UNIX one mostly. */
+static int io_foreign(int fd, unsigned long cmd, void *arg)
+{
+	struct shim_sock s;
+	int type;
+	socklen_t len = sizeof(type);
+
+	if (syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &len))
+		return REAL(ioctl)(fd, cmd, arg);
+	int own = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (own < 0)
+		return -1;
+	int ret = shim_sock(own, &s) ? io_sock(own, &s, cmd, arg) : -ENETDOWN;
+	syscall(SYS_close, own);
+	return shim_ret(ret);
+}
+
 SHIM_API int ioctl(int fd, unsigned long cmd, ...)
 {
 	struct shim_sock s;
@@ -175,8 +199,11 @@ SHIM_API int ioctl(int fd, unsigned long cmd, ...)
 	bool inq = cmd == FIONREAD;
 	bool sock = _IOC_TYPE(cmd) == SOCK_IOC || cmd == TIOCOUTQ;
 
-	if ((!sock && !inq) || !shim_sock(fd, &s))
+	if (!sock && !inq)
 		return REAL(ioctl)(fd, cmd, arg);
+	if (!shim_sock(fd, &s))
+		return is_for_devices(cmd) && shim_on() ? io_foreign(fd, cmd, arg)
+							: REAL(ioctl)(fd, cmd, arg);
 	switch (cmd) {
 	case SIOCGPGRP:
 	case SIOCSPGRP:

@@ -121,7 +121,14 @@ static struct space *here(void)
 
 static bool is_vforked(void)
 {
-	return unlikely(vforked.pid) && vforked.pid == getpid();
+	if (likely(!vforked.pid))
+		return false;
+	if (vforked.pid == getpid())
+		return true;
+	/* it is gone, and we are its parent */
+	if (shim_memory_ours())
+		vforked.pid = 0;
+	return false;
 }
 
 uint64_t shim_netns(void)

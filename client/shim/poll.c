@@ -43,6 +43,11 @@ static void wait_init(struct wait *w, const struct timespec *t)
 	w->end.tv_nsec %= (long)NSEC_PER_SEC;
 }
 
+static bool wait_bad(const struct timespec *t)
+{
+	return t && (t->tv_sec < 0 || t->tv_nsec < 0 || t->tv_nsec >= (long)NSEC_PER_SEC);
+}
+
 /* What is left, in *left; NULL: for ever. */
 static struct timespec *wait_left(const struct wait *w, struct timespec *left)
 {
@@ -167,7 +172,7 @@ static int do_poll(struct pollfd *p, nfds_t n, const struct timespec *timeout, c
 
 SHIM_API int ppoll(struct pollfd *p, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
-	if (!shim_has_socks())
+	if (!shim_has_socks() || wait_bad(timeout))
 		return REAL(ppoll)(p, n, timeout, mask);
 	return do_poll(p, n, timeout, mask);
 }
@@ -266,7 +271,7 @@ SHIM_API int pselect(int n, fd_set *in, fd_set *out, fd_set *except, const struc
 	struct sets s = {{in, out, except}, 0};
 	struct wait w;
 
-	if (n < 0 || n > 65536 || !shim_has_socks())
+	if (n < 0 || n > 65536 || !shim_has_socks() || wait_bad(timeout))
 		return REAL(pselect)(n, in, out, except, timeout, mask);
 	s.size = set_size(n);
 	wait_init(&w, timeout);
@@ -310,7 +315,7 @@ SHIM_API int __poll_chk(struct pollfd *p, nfds_t n, int timeout, size_t size)
 SHIM_API int __ppoll_chk(struct pollfd *p, nfds_t n, const struct timespec *timeout,
 			 const sigset_t *mask, size_t size)
 {
-	if (size / sizeof(*p) < n || !shim_has_socks())
+	if (size / sizeof(*p) < n || !shim_has_socks() || wait_bad(timeout))
 		return REAL(__ppoll_chk)(p, n, timeout, mask, size);
 	return do_poll(p, n, timeout, mask);
 }

@@ -1,6 +1,7 @@
 /* send: sending, as sendmsg(2) and its kin. */
 #include "msg.h"
 
+#include <fcntl.h>
 #include <sys/sendfile.h>
 #include <sys/uio.h>
 
@@ -129,7 +130,7 @@ SHIM_API ssize_t writev(int fd, const struct iovec *iov, int n)
 	return result(msg_send(fd, &s, &m, 0));
 }
 
-/* ---- sendfile ---- */
+/* ---- sendfile, splice ---- */
 
 /* One datagram of what a file holds; bytes of the file, 0 at its end. */
 static ssize_t send_piece(int fd, const struct shim_sock *s, int in, off_t *at, size_t len)
@@ -163,4 +164,15 @@ SHIM_API ssize_t sendfile(int fd, int in, off_t *at, size_t len)
 SHIM_API ssize_t sendfile64(int fd, int in, off64_t *at, size_t len)
 {
 	return sendfile(fd, in, (off_t *)at, len);
+}
+
+/* What passes the program's memory by would lack the header: programs then copy by themselves. */
+SHIM_API ssize_t splice(int in, off64_t *in_at, int out, off64_t *out_at, size_t len,
+			unsigned flags)
+{
+	struct shim_sock s;
+
+	if (shim_sock(in, &s) || shim_sock(out, &s))
+		return shim_ret(-EINVAL);
+	return REAL(splice)(in, in_at, out, out_at, len, flags);
 }

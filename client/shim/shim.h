@@ -57,7 +57,7 @@ void *shim_real(struct shim_real *r);
  * up when the library is loaded; those called before that, at their first call. */
 #define REAL(f)                                                                                    \
 	({                                                                                         \
-		static struct shim_real __attribute__((section("shim_reals"), used))                \
+		static struct shim_real __attribute__((section("shim_reals"), used))               \
 		real_##f = {NULL, #f};                                                             \
 		void *fn_ = __atomic_load_n(&real_##f.fn, __ATOMIC_RELAXED);                       \
 		(__typeof__(&f))(likely(fn_ != NULL) ? fn_ : shim_real(&real_##f));                \
