@@ -158,6 +158,8 @@ int end_new(struct conn *c, struct sock *sk, int flags, int *fd);
 struct end *end_by_id(struct daemon *d, uint64_t id);
 /* Hands programs what has been queued for them since the last time. */
 void ends_flush(struct daemon *d);
+/* The program has removed marks: a new one for the errors that wait. */
+void end_mark(struct end *e);
 /* Takes the first of the error queue, which becomes the caller's (sock_rx_free); NULL: empty. */
 struct sock_rx *end_errq_take(struct end *e);
 /* SO_RCVBUF has changed: what the kernel queues for the program follows it. */

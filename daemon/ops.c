@@ -228,12 +228,15 @@ static int op_kick(struct call *k)
 
 static int op_errq(struct call *k)
 {
-	struct sock_rx *rx = k->req->arg0 == 1 ? NULL : end_errq_take(k->end);
+	bool look = k->req->arg0 == 1;
+	struct sock_rx *rx = look ? NULL : end_errq_take(k->end);
 
 	k->r->rep.arg0 = k->end->errq_n;
 	k->r->rep.arg1 = (uint64_t)k->sk->error;
+	if (look)
+		end_mark(k->end);
 	if (!rx)
-		return k->req->arg0 == 1 ? 0 : -EAGAIN;
+		return look ? 0 : -EAGAIN;
 	size_t len = MIN(rx->caplen, REPLY_MAX - sizeof(rx->meta));
 	memcpy(k->r->data, &rx->meta, sizeof(rx->meta));
 	if (rx->pkt)

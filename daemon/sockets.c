@@ -7,8 +7,9 @@
  * and goes on when the program has read; a program that never reads keeps the pair's buffer (sized
  * by its SO_RCVBUF) and rcvbuf bytes busy, and the rest is dropped as the protocol has it.
  */
+#include "daemon.h"
+
 #include <errno.h>
-#include <time.h>
 #include <linux/errqueue.h>
 #include <stdarg.h>
 #include <string.h>
@@ -16,8 +17,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#include "daemon.h"
 
 #define DRAIN_MAX 64 /* datagrams taken from one end at a time */
 
@@ -161,6 +160,15 @@ static bool flush_errq(struct end *e, struct sock_rx *rx)
 	e->errq_bytes += rx->truesize;
 	e->errq_n++;
 	return true;
+}
+
+void end_mark(struct end *e)
+{
+	const struct weft_dgram meta = {.kind = e->sk->error ? WEFT_DGRAM_ERROR : WEFT_DGRAM_ERRQ};
+
+	/* without room, data wakes the program */
+	if (e->sk->error || e->errq_n)
+		push(e, &meta, NULL, 0);
 }
 
 static bool is_icmp(const struct sock_rx *rx)

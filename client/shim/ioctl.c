@@ -133,13 +133,11 @@ static int io_route(const struct shim_sock *s, unsigned long cmd, const struct r
 static int io_inq(int fd, const struct shim_sock *s, int *arg)
 {
 	ssize_t len;
-	int kind;
+	int kind = msg_head(fd, &len);
 
-	while ((kind = msg_head(fd, &len)) > WEFT_DGRAM_DATA) {
-		if (kind == WEFT_DGRAM_ERROR && msg_tidy(fd, s))
-			break;
-		if (kind != WEFT_DGRAM_ERROR)
-			msg_drop_mark(fd);
+	if (kind == WEFT_DGRAM_ERROR || kind == WEFT_DGRAM_ERRQ) {
+		msg_tidy(fd, s);
+		kind = msg_head(fd, &len);
 	}
 	*arg = kind == WEFT_DGRAM_DATA ? (int)(len - (ssize_t)sizeof(struct weft_dgram)) : 0;
 	return 0;

@@ -24,8 +24,8 @@
 
 /* As recvmsg(2) of a socket of weft, without the errno: bytes or -errno. */
 ssize_t msg_recv(int fd, const struct shim_sock *s, struct msghdr *m, int flags);
-/* Removes marks from the head of the descriptor that no longer mean anything. True if what is left
- * there is a mark of an error that is still to be told. */
+/* Removes the marks of errors from the head of the descriptor. True if any was there and errors
+ * wait still; they have a new mark then, behind all data. */
 bool msg_tidy(int fd, const struct shim_sock *s);
 /* The kind of the record at the head (enum weft_dgram_kind), or -1: none. *len: its bytes. */
 int msg_head(int fd, ssize_t *len);

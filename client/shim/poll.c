@@ -11,7 +11,6 @@
  * Programs that never had a socket of weft pay nothing: shim_has_socks().
  */
 #include <poll.h>
-#include <sys/ioctl.h>
 #include <sys/select.h>
 #include <time.h>
 
@@ -79,9 +78,10 @@ enum found {
 /* What a descriptor holds that the kernel calls readable. */
 static enum found look(int fd)
 {
+	struct pollfd p = {.fd = fd, .events = POLLIN};
 	struct shim_sock s;
-	int kind, bytes = 0;
 	ssize_t len;
+	int kind;
 
 	if (!shim_sock(fd, &s))
 		return FOUND_DATA;
@@ -92,12 +92,9 @@ static enum found look(int fd)
 	}
 	if (kind != WEFT_DGRAM_ERROR && kind != WEFT_DGRAM_ERRQ)
 		return FOUND_DATA; /* or the end */
-	if (!msg_tidy(fd, &s)) {
-		struct pollfd p = {.fd = fd, .events = POLLIN};
+	if (!msg_tidy(fd, &s))
 		return syscall(SYS_poll, &p, 1, 0) > 0 ? FOUND_DATA : FOUND_NOTHING;
-	}
-	syscall(SYS_ioctl, fd, FIONREAD, &bytes);
-	return bytes > (int)sizeof(struct weft_dgram) ? FOUND_BOTH : FOUND_ERROR;
+	return msg_head(fd, &len) == WEFT_DGRAM_DATA ? FOUND_BOTH : FOUND_ERROR;
 }
 
 /* ---- poll ---- */

@@ -29,6 +29,7 @@ void msg_drop_mark(int fd)
 	syscall(SYS_recvfrom, fd, &d, sizeof(d), MSG_DONTWAIT, NULL, NULL);
 }
 
+/* Marks again what waits. */
 static bool error_waits(const struct shim_sock *s)
 {
 	struct shim_req r = {.op = WEFT_OP_ERRQ, .sock = s->id, .arg = {1}};
@@ -40,13 +41,13 @@ bool msg_tidy(int fd, const struct shim_sock *s)
 {
 	ssize_t len;
 	int kind;
+	bool any = false;
 
 	while ((kind = msg_head(fd, &len)) == WEFT_DGRAM_ERROR || kind == WEFT_DGRAM_ERRQ) {
-		if (error_waits(s))
-			return true;
 		msg_drop_mark(fd);
+		any = true;
 	}
-	return false;
+	return any && error_waits(s);
 }
 
 /* ---- the error queue ---- */

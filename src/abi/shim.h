@@ -64,10 +64,9 @@ enum weft_op {
 	WEFT_OP_STOP,	/* ends the daemon */
 	WEFT_OP_KEEP,	/* arg0: 1 the daemon stays when its last client leaves */
 	WEFT_OP_ACCEPT, /* reserved for streams */
-	WEFT_OP_ERRQ,	/* sock; arg0: 1 only looks. Takes the first of the error queue. Reply:
-			   payload   struct weft_dgram, data; arg0 how many are left, arg1 so_error.
-			   EAGAIN: none
-			 */
+	WEFT_OP_ERRQ, /* sock. Takes the first of the error queue. Reply: payload struct weft_dgram,
+			 data; arg0 how many are left, arg1 so_error. EAGAIN: none. arg0: 1 takes
+			 nothing, but marks anew what waits */
 };
 
 /* What of a copy is brought up to date. */
