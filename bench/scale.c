@@ -48,12 +48,27 @@ static void idle_step(void *arg)
 		worker_step(b->w, b->w->now);
 }
 
-static void tell_idle(const struct bench_options *o, const char *name, struct bed *b)
+/* How often a worker with nothing to do would wake, by its own timers. */
+static double wakes_a_minute(struct bed *b)
+{
+	uint64_t until = b->w->now + 60 * NSEC_PER_SEC, next;
+	unsigned n = 0;
+
+	for (; (next = worker_next(b->w)) <= until; n++)
+		worker_step(b->w, MAX(next, b->w->now + 1));
+	return n;
+}
+
+static void tell_idle(const struct bench_options *o, const char *what, struct bed *b)
 {
 	struct bench_loop l = {.fn = idle_step, .arg = b, .operations = 64};
+	char name[64];
 
-	bed_step(b, NSEC_PER_SEC);
+	bed_step(b, 10 * NSEC_PER_SEC);
+	snprintf(name, sizeof(name), "%s: step with nothing to do", what);
 	bench_loops(o, "scale", name, &l, NULL, NULL);
+	snprintf(name, sizeof(name), "%s: wakes while idle", what);
+	bench_once(o, "scale", name, "wakes", "1/min", wakes_a_minute(b));
 }
 
 static void routes(const struct bench_options *o)
@@ -89,7 +104,7 @@ static void devices(const struct bench_options *o)
 	char name[IFNAMSIZ];
 
 	bed_init(&b, 4096);
-	tell_idle(o, "step with nothing to do: 1 device", &b);
+	tell_idle(o, "one device", &b);
 	struct stand from = stand_now();
 
 	for (unsigned i = 0; i < N_DEVICES; i++) {
@@ -97,7 +112,7 @@ static void devices(const struct bench_options *o)
 		bed_dev(&b, name, 0x0b000001 + (i << 8), 24);
 	}
 	tell(o, "mem devices with an address", N_DEVICES, from);
-	tell_idle(o, "step with nothing to do: 1000 mem devices polled", &b);
+	tell_idle(o, "1000 mem devices, polled", &b);
 	bed_fini(&b);
 }
 
@@ -124,7 +139,7 @@ static void namespaces(const struct bench_options *o)
 		}
 	}
 	tell(o, "namespaces with a veth", N_DEVICES, from);
-	tell_idle(o, "step with nothing to do: 1000 namespaces", &b);
+	tell_idle(o, "1000 namespaces", &b);
 	for (unsigned i = 0; i < N_DEVICES; i++)
 		net_put(net[i]);
 	bed_fini(&b);
