@@ -11,6 +11,7 @@
 #include <net/if.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "abi/dgram.h"
@@ -125,7 +126,9 @@ static const struct nlmsghdr *ask(struct link_conn *c, struct message *m)
 	if (err)
 		die(1, "netlink: %s", strerror(-err));
 	const struct nlmsghdr *nlh = (struct nlmsghdr *)(c->buf + sizeof(struct weft_dgram));
-	ssize_t n = recv(c->fd, c->buf, sizeof(c->buf) - 1, 0) - (ssize_t)sizeof(struct weft_dgram);
+	/* below `weft run` the shim would take the header off */
+	ssize_t n = syscall(SYS_recvfrom, c->fd, c->buf, sizeof(c->buf) - 1, 0, NULL, NULL) -
+		    (ssize_t)sizeof(struct weft_dgram);
 	size_t least = NLMSG_LENGTH(sizeof(struct ifinfomsg));
 	if (n > (ssize_t)least && nlh->nlmsg_type == NLMSG_ERROR)
 		least = NLMSG_LENGTH(sizeof(struct nlmsgerr));
