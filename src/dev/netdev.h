@@ -105,11 +105,12 @@ struct netdev_ops {
  * consumes and leaves in b what the stack should go on with. */
 typedef void rx_handler_fn(struct worker *w, struct netdev *dev, struct batch *b);
 
-/* A packet socket or a capture: sees every frame, in (before the rx handler) and out. Borrows. */
+/* A packet socket or a capture: sees every frame, in (before the rx handler) and out; from the link
+ * header on. Borrows. */
 struct tap {
 	struct cds_list_head link; /* in dev->taps or net's all-taps; RCU */
 	uint16_t protocol;	   /* be16, ETH_P_ALL or one ethertype */
-	bool incoming_only;	   /* one ethertype: sees only received frames */
+	bool incoming_only; /* one ethertype: sees received frames, when no handler took them */
 	void (*fn)(struct worker *w, struct tap *t, struct netdev *dev, struct pkt *p, bool out);
 };
 

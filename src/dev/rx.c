@@ -17,12 +17,13 @@
 /* ---- taps ---- */
 
 static void show_list(struct worker *w, struct netdev *dev, struct pkt *p,
-		      struct cds_list_head *taps)
+		      struct cds_list_head *taps, bool typed)
 {
 	struct tap *t;
 
 	cds_list_for_each_entry_rcu (t, taps, link)
-		t->fn(w, t, dev, p, false);
+		if (t->incoming_only == typed && (!typed || t->protocol == p->protocol))
+			t->fn(w, t, dev, p, false);
 }
 
 static bool tapped(const struct netdev *dev)
@@ -30,17 +31,25 @@ static bool tapped(const struct netdev *dev)
 	return READ_ONCE(dev->n_taps) || (dev->all_taps && READ_ONCE(*dev->n_all_taps));
 }
 
-/* A tap sees a frame from its link header on, `header` bytes before the data. */
-static void show_taps(struct worker *w, struct netdev *dev, struct batch *b, unsigned header)
+static void show_one(struct worker *w, struct netdev *dev, struct pkt *p, bool typed)
+{
+	show_list(w, dev, p, &dev->taps, typed);
+	if (dev->all_taps)
+		show_list(w, dev, p, dev->all_taps, typed);
+}
+
+/* A tap sees a frame from its link header on, `header` bytes before the data. Those of one
+ * ethertype are asked last, as the protocols are: they see what the VLAN devices and the handler
+ * have left. */
+static void show_taps(struct worker *w, struct netdev *dev, struct batch *b, unsigned header,
+		      bool typed)
 {
 	for (unsigned i = 0; i < b->n; i++) {
 		struct pkt *p = b->p[i];
 
 		if (header)
 			pkt_push(p, header);
-		show_list(w, dev, p, &dev->taps);
-		if (dev->all_taps)
-			show_list(w, dev, p, dev->all_taps);
+		show_one(w, dev, p, typed);
 		if (header)
 			pkt_pull(p, header);
 	}
@@ -107,7 +116,7 @@ static bool untag(struct worker *w, struct pkt *p)
 {
 	uint8_t *d;
 
-	if (!pkt_may_pull(&w->cache, p, VLAN_HLEN) || !pkt_writable(&w->cache, p, ETH_HLEN))
+	if (!pkt_may_pull(&w->cache, p, VLAN_HLEN + 2) || !pkt_writable(&w->cache, p, ETH_HLEN))
 		return false;
 	d = pkt_data(p);
 	p->vlan_proto = p->protocol;
@@ -209,6 +218,13 @@ static void drop_unclaimed(struct worker *w, struct netdev *dev, struct batch *b
 		struct pkt *p = b->p[i];
 
 		if ((p->flags & PKT_VLAN) && (p->vlan_tci & 0xfff)) {
+			p->flags &= (uint16_t)~PKT_VLAN;
+			p->type = PACKET_OTHERHOST;
+			if (tapped(dev)) {
+				pkt_push(p, ETH_HLEN);
+				show_one(w, dev, p, true);
+				pkt_pull(p, ETH_HLEN);
+			}
 			dev_counter(dev, w)->rx_dropped++;
 			pkt_drop(w, p, DROP_VLAN_UNKNOWN);
 			continue;
@@ -232,6 +248,8 @@ static void go_on(struct worker *w, struct netdev *dev, struct batch *b, unsigne
 		handler(w, dev, b);
 	if (unlikely(tagged))
 		drop_unclaimed(w, dev, b);
+	if (unlikely(tapped(dev)))
+		show_taps(w, dev, b, dev->hard_header_len ? ETH_HLEN : 0, true);
 	if (likely(!other && b->n))
 		deliver_run(w, dev, b);
 	else
@@ -276,7 +294,7 @@ void netdev_rx(struct worker *w, struct netdev *dev, struct batch *b)
 		}
 	}
 	if (unlikely(tapped(dev)))
-		show_taps(w, dev, b, 0);
+		show_taps(w, dev, b, 0, false);
 
 	struct dev_count *c = dev_counter(dev, w);
 	unsigned n = 0, flags = 0, other = 0;
@@ -328,7 +346,7 @@ void netdev_rx_stacked(struct worker *w, struct netdev *dev, struct batch *b)
 		trace_pkt(w, p, "stacked-rx");
 	}
 	if (unlikely(tapped(dev)))
-		show_taps(w, dev, b, ETH_HLEN);
+		show_taps(w, dev, b, ETH_HLEN, false);
 	go_on(w, dev, b, flags, other);
 }
 

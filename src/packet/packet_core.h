@@ -103,6 +103,7 @@ struct packet_frame {
 	uint32_t maclen;
 	uint32_t orig_len; /* of the frame when it was seen, from the link header */
 	bool out;
+	bool stamped; /* by the driver that received it */
 };
 
 /* ---- packet.c ---- */
@@ -119,6 +120,9 @@ void packet_tap(struct worker *w, struct tap *t, struct netdev *dev, struct pkt 
 /* A frame for this socket. Any worker. */
 void packet_rcv(struct worker *w, struct packet_sock *po, struct packet_frame *f);
 struct sockaddr_ll packet_sll(const struct packet_sock *po, const struct packet_frame *f);
+/* The frame's tag as this socket is told of it; false: none. */
+bool packet_vlan(const struct packet_sock *po, const struct packet_frame *f, uint16_t *tci,
+		 uint16_t *tpid);
 /* TP_STATUS_* about checksum and offload. */
 uint32_t packet_status(const struct packet_frame *f);
 /* Where the socket's data begins in the view: behind the link header for SOCK_DGRAM. */

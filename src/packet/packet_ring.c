@@ -268,7 +268,7 @@ static void put_sll(const struct packet_sock *po, const struct packet_frame *f, 
 {
 	struct sockaddr_ll sll = packet_sll(po, f);
 
-	memcpy(to, &sll, sizeof(sll));
+	memcpy(to, &sll, offsetof(struct sockaddr_ll, sll_addr) + sll.sll_halen);
 }
 
 static void put_vnet(const struct packet_sock *po, const struct packet_frame *f, uint8_t *to)
@@ -300,7 +300,8 @@ static void fill_v1(const struct place *at, uint8_t *frame)
 	h->tp_usec = (uint32_t)(at->stamp % NSEC_PER_SEC / NSEC_PER_USEC);
 }
 
-static void fill_v2(const struct packet_frame *f, struct place *at, uint8_t *frame)
+static void fill_v2(const struct packet_sock *po, const struct packet_frame *f, struct place *at,
+		    uint8_t *frame)
 {
 	struct tpacket2_hdr *h = (struct tpacket2_hdr *)frame;
 
@@ -311,11 +312,8 @@ static void fill_v2(const struct packet_frame *f, struct place *at, uint8_t *fra
 	h->tp_sec = (uint32_t)(at->stamp / NSEC_PER_SEC);
 	h->tp_nsec = (uint32_t)(at->stamp % NSEC_PER_SEC);
 	h->tp_vlan_tci = h->tp_vlan_tpid = 0;
-	if (f->v.flags & PKT_VLAN) {
-		h->tp_vlan_tci = f->v.vlan_tci;
-		h->tp_vlan_tpid = __builtin_bswap16(f->v.vlan_proto);
+	if (packet_vlan(po, f, &h->tp_vlan_tci, &h->tp_vlan_tpid))
 		at->status |= TP_STATUS_VLAN_VALID | TP_STATUS_VLAN_TPID_VALID;
-	}
 	memset(h->tp_padding, 0, sizeof(h->tp_padding));
 }
 
@@ -344,7 +342,7 @@ static void rcv_v12(struct packet_sock *po, struct packet_frame *f, struct place
 	if (po->version == TPACKET_V1)
 		fill_v1(at, frame);
 	else
-		fill_v2(f, at, frame);
+		fill_v2(po, f, at, frame);
 	put_sll(po, f, frame + TPACKET_ALIGN(hdr));
 	status_set(po, frame, at->status);
 	packet_ring_wake(po);
@@ -400,7 +398,8 @@ static bool queue_copy(struct worker *w, struct packet_sock *po, struct packet_f
 		pkt_free(&w->cache, c);
 		return false;
 	}
-	struct sockaddr_ll sll = packet_sll(po, f);
+	/* The rest of the address is in the ring. */
+	struct sockaddr_ll sll = {.sll_family = AF_PACKET, .sll_protocol = f->v.protocol};
 
 	memcpy(rx->meta.name, &sll, sizeof(sll));
 	rx->meta.name_len = sizeof(sll);
@@ -413,7 +412,8 @@ void packet_ring_rcv(struct worker *w, struct packet_sock *po, struct packet_fra
 {
 	struct place at = {
 		.snaplen = snaplen,
-		.status = TP_STATUS_USER | TP_STATUS_TS_SOFTWARE | packet_status(f),
+		.status = TP_STATUS_USER | (f->stamped ? TP_STATUS_TS_SOFTWARE : 0) |
+			  packet_status(f),
 		.stamp = f->v.tstamp ? f->v.tstamp : w->now + (uint64_t)w->wall,
 		.len = f->orig_len - packet_skip(po, f),
 	};

@@ -131,9 +131,11 @@ uint8_t *packet_ring3_place(struct packet_sock *po, const struct packet_frame *f
 	memset(h, 0, sizeof(*h));
 	h->tp_next_offset = total;
 	h->tp_status = TP_STATUS_AVAILABLE;
-	if (f->v.flags & PKT_VLAN) {
-		h->hv1.tp_vlan_tci = f->v.vlan_tci;
-		h->hv1.tp_vlan_tpid = __builtin_bswap16(f->v.vlan_proto);
+	uint16_t tci, tpid;
+
+	if (packet_vlan(po, f, &tci, &tpid)) {
+		h->hv1.tp_vlan_tci = tci;
+		h->hv1.tp_vlan_tpid = tpid;
 		h->tp_status = TP_STATUS_VLAN_VALID | TP_STATUS_VLAN_TPID_VALID;
 	}
 	if (r->feature_req_word & TP_FT_REQ_FILL_RXHASH)

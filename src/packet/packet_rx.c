@@ -50,8 +50,12 @@ static uint8_t ether_type(const struct pkt *v, const struct netdev *dev)
 static bool untag(struct worker *w, struct packet_frame *f, struct pkt *p, uint16_t tpid)
 {
 	uint8_t tci[2];
-	struct pkt *c = pkt_copy(&w->cache, p, PKT_HEADROOM);
+	struct pkt *c;
 
+	/* The tag, and the type of what is in it: without, nobody gets to see the frame. */
+	if (p->total < ETH_HLEN + VLAN_LEN + 2)
+		return false;
+	c = pkt_copy(&w->cache, p, PKT_HEADROOM);
 	if (!c || !pkt_may_pull(&w->cache, c, 2 * ETH_ALEN + VLAN_LEN)) {
 		pkt_free(&w->cache, c);
 		return false;
@@ -69,9 +73,10 @@ static bool untag(struct worker *w, struct packet_frame *f, struct pkt *p, uint1
 	return true;
 }
 
-/* False: not to be shown (no packet left for a copy). The caller frees f->own. */
+/* `typed`: the core has read the header already, and done away with the tag. False: not to be shown
+ * (a tag cut short, no packet left for a copy). The caller frees f->own. */
 static bool make_view(struct worker *w, struct packet_frame *f, struct netdev *dev, struct pkt *p,
-		      bool out)
+		      bool out, bool typed)
 {
 	bool ether = dev->hard_header_len >= ETH_HLEN;
 
@@ -80,11 +85,14 @@ static bool make_view(struct worker *w, struct packet_frame *f, struct netdev *d
 	f->dev = dev;
 	f->out = out;
 	f->maclen = ether ? ETH_HLEN : dev->hard_header_len;
-	if (ether) {
-		uint16_t proto = ether_proto(&f->v);
+	if (ether && out && p->l3 >= p->off + ETH_HLEN)
+		f->maclen = p->l3 - (uint32_t)p->off; /* tags included */
+	if (typed) {
+		/* as they are */
+	} else if (ether) {
+		uint16_t proto = out && p->protocol ? p->protocol : ether_proto(&f->v);
 
-		if (!out && is_vlan(proto) && !(p->flags & PKT_VLAN) &&
-		    p->total >= ETH_HLEN + VLAN_LEN) {
+		if (!out && is_vlan(proto) && !(p->flags & PKT_VLAN)) {
 			if (!untag(w, f, p, proto))
 				return false;
 			proto = ether_proto(&f->v);
@@ -98,6 +106,7 @@ static bool make_view(struct worker *w, struct packet_frame *f, struct netdev *d
 	f->v.l2 = f->v.off;
 	f->v.l3 = (uint16_t)(f->v.off + f->maclen);
 	f->orig_len = f->v.total;
+	f->stamped = p->tstamp;
 	return true;
 }
 
@@ -118,13 +127,10 @@ void packet_tap(struct worker *w, struct tap *t, struct netdev *dev, struct pkt 
 		return;
 	enum stage prev = stage_enter(w, STAGE_PACKET, 1);
 
-	if (make_view(w, &f, dev, p, out)) {
-		bool mine =
-			t->protocol == __builtin_bswap16(ETH_P_ALL) || t->protocol == f.v.protocol;
-
-		if (mine && h->fanout)
+	if (make_view(w, &f, dev, p, out, t->incoming_only)) {
+		if (h->fanout)
 			po = packet_fanout_choose(w, h->fanout, &f);
-		if (mine && po)
+		if (po)
 			packet_rcv(w, po, &f);
 		pkt_free(&w->cache, f.own);
 	}
@@ -133,11 +139,46 @@ void packet_tap(struct worker *w, struct tap *t, struct netdev *dev, struct pkt 
 
 /* ---- what a frame tells ---- */
 
+/* A frame that goes out has its tags in the bytes still; to a socket that does not see the link
+ * header they are told like those taken off. */
+static bool hides_tag(const struct packet_sock *po, const struct packet_frame *f)
+{
+	return po->sk.type == SOCK_DGRAM && is_vlan(f->v.protocol);
+}
+
+bool packet_vlan(const struct packet_sock *po, const struct packet_frame *f, uint16_t *tci,
+		 uint16_t *tpid)
+{
+	uint8_t b[2];
+
+	if (f->v.flags & PKT_VLAN) {
+		*tci = f->v.vlan_tci;
+		*tpid = __builtin_bswap16(f->v.vlan_proto);
+		return true;
+	}
+	if (!hides_tag(po, f) || pkt_copy_out(&f->v, ETH_HLEN, b, 2) != 2)
+		return false;
+	*tci = get_be16(b);
+	*tpid = __builtin_bswap16(f->v.protocol);
+	return true;
+}
+
+/* What is in the tags. */
+static uint16_t inner_proto(const struct packet_frame *f)
+{
+	uint16_t proto = f->v.protocol;
+
+	for (size_t at = ETH_HLEN + 2; is_vlan(proto); at += VLAN_LEN)
+		if (pkt_copy_out(&f->v, at, &proto, 2) != 2)
+			return 0;
+	return proto;
+}
+
 struct sockaddr_ll packet_sll(const struct packet_sock *po, const struct packet_frame *f)
 {
 	struct sockaddr_ll sll = {
 		.sll_family = AF_PACKET,
-		.sll_protocol = f->v.protocol,
+		.sll_protocol = hides_tag(po, f) ? inner_proto(f) : f->v.protocol,
 		.sll_ifindex = f->dev->ifindex,
 		.sll_hatype = f->dev->type,
 		.sll_pkttype = f->v.type,
@@ -187,11 +228,8 @@ static void fill_meta(const struct worker *w, const struct packet_sock *po,
 		m->aux_len = f->orig_len - packet_skip(po, f);
 		m->aux_snaplen = snaplen;
 		m->aux_net = (uint16_t)(po->sk.type == SOCK_DGRAM ? 0 : f->maclen);
-		if (f->v.flags & PKT_VLAN) {
-			m->aux_vlan_tci = f->v.vlan_tci;
-			m->aux_vlan_tpid = __builtin_bswap16(f->v.vlan_proto);
+		if (packet_vlan(po, f, &m->aux_vlan_tci, &m->aux_vlan_tpid))
 			m->aux_status |= TP_STATUS_VLAN_VALID | TP_STATUS_VLAN_TPID_VALID;
-		}
 	}
 	sock_rx_meta(w, &po->sk, rx);
 }
@@ -245,6 +283,7 @@ static struct pkt *copy_frame(struct worker *w, const struct packet_frame *f, co
 	c->gso_size = f->v.gso_size;
 	c->hash = f->v.hash;
 	c->protocol = f->v.protocol;
+	c->l3 = (uint16_t)(c->off + f->maclen);
 	c->vlan_tci = f->v.vlan_tci;
 	c->vlan_proto = f->v.vlan_proto;
 	c->tstamp = f->v.tstamp ? f->v.tstamp : w->now + (uint64_t)w->wall;
@@ -283,17 +322,19 @@ static void queue_rcv(struct worker *w, struct packet_sock *po, struct packet_fr
 
 /* ---- to worker 0, whose the rings are ---- */
 
+#define STAMPED (1u << 31) /* in the word with snaplen */
+
 static void ring_posted(struct worker *w, struct pkt *p)
 {
 	struct packet_sock *po = (struct packet_sock *)(uintptr_t)p->cb[0];
-	uint32_t orig_len = (uint32_t)p->cb[1], snaplen = (uint32_t)(p->cb[1] >> 32);
+	uint32_t orig_len = (uint32_t)p->cb[1], snaplen = (uint32_t)(p->cb[1] >> 32) & ~STAMPED;
 	struct packet_frame f = {.v = *p, .dev = p->dev, .orig_len = orig_len};
 
 	__atomic_fetch_sub(&po->sk.rx_bytes, sock_truesize(p->total), __ATOMIC_RELAXED);
 	f.out = p->type == PACKET_OUTGOING;
-	f.maclen = p->dev->hard_header_len >= ETH_HLEN ? ETH_HLEN : p->dev->hard_header_len;
+	f.stamped = p->cb[1] >> 32 & STAMPED;
+	f.maclen = p->l3 - (uint32_t)p->off;
 	f.v.l2 = p->off;
-	f.v.l3 = (uint16_t)(p->off + f.maclen);
 	if (!po->sk.dead && po->rx.mem)
 		packet_ring_rcv(w, po, &f, snaplen);
 	sock_drop_inflight(&po->sk);
@@ -313,20 +354,21 @@ static void ring_post(struct worker *w, struct packet_sock *po, struct packet_fr
 	__atomic_fetch_add(&po->sk.rx_bytes, sock_truesize(c->total), __ATOMIC_RELAXED);
 	sock_hold_inflight(&po->sk);
 	c->cb[0] = (uintptr_t)po;
-	c->cb[1] = f->orig_len | (uint64_t)snaplen << 32;
+	c->cb[1] = f->orig_len | (uint64_t)(snaplen | (f->stamped ? STAMPED : 0)) << 32;
 	worker_post(w->weft->worker[0], c, ring_posted);
 }
 
 /* ---- both ---- */
 
-/* The filter's word on the frame, as the socket sees it. */
+/* The filter's word on the frame, as the socket sees it. Without one, all there is is wanted; of a
+ * frame that has nothing to show, nothing. */
 static uint32_t run_filter(const struct packet_sock *po, const struct packet_frame *f)
 {
 	struct pkt v = f->v;
 	uint32_t skip = packet_skip(po, f);
 
-	if (!po->sk.filter)
-		return UINT32_MAX;
+	if (!READ_ONCE(((struct packet_sock *)po)->sk.filter))
+		return f->v.total - skip;
 	if (skip > v.len)
 		return 0;
 	if (skip)

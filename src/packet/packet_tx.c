@@ -6,6 +6,7 @@
 #include <linux/virtio_net.h>
 
 #define VLAN_LEN 4
+#define TAGS_MAX 8
 
 /* One frame on its way out. */
 struct frame_tx {
@@ -80,6 +81,36 @@ static uint16_t frame_proto(const struct frame_tx *tx, const struct pkt *p)
 	return be;
 }
 
+static bool is_tagged(const struct netdev *dev, const struct pkt *p)
+{
+	uint8_t proto[2];
+
+	return dev->type == ARPHRD_ETHER && pkt_copy_out(p, 12, proto, 2) == 2 &&
+	       get_be16(proto) == ETH_P_8021Q;
+}
+
+static bool is_vlan(uint16_t proto)
+{
+	return proto == __builtin_bswap16(ETH_P_8021Q) || proto == __builtin_bswap16(ETH_P_8021AD);
+}
+
+/* How many bytes precede the network header: the link header, and tags if the frame begins with
+ * some that are whole. */
+static uint16_t head_len(const struct netdev *dev, const struct pkt *p)
+{
+	uint16_t proto = p->protocol, at = ETH_HLEN;
+	unsigned left = TAGS_MAX;
+
+	if (dev->type != ARPHRD_ETHER)
+		return dev->hard_header_len;
+	while (is_vlan(proto)) {
+		if (!--left || pkt_copy_out(p, at + 2u, &proto, 2) != 2)
+			return ETH_HLEN;
+		at += VLAN_LEN;
+	}
+	return at;
+}
+
 /* What a struct virtio_net_hdr asks for. len: bytes behind it. */
 static int check_vnet(struct virtio_net_hdr *h, size_t len)
 {
@@ -130,7 +161,7 @@ static int send_frame(struct packet_sock *po, const struct frame_tx *tx, const v
 
 	if (!gso && len > dev->mtu + tx->reserve + VLAN_LEN)
 		return -EMSGSIZE;
-	if (!len || (po->sk.type == SOCK_RAW && len < dev->hard_header_len))
+	if (po->sk.type == SOCK_RAW && (!len || len < dev->hard_header_len))
 		return -EINVAL;
 	p = pkt_new(w);
 	if (!p)
@@ -145,7 +176,7 @@ static int send_frame(struct packet_sock *po, const struct frame_tx *tx, const v
 		goto free;
 	p->protocol = frame_proto(tx, p);
 	/* The four bytes beyond the MTU are for a tag alone. */
-	if (!gso && len > dev->mtu + tx->reserve && p->protocol != __builtin_bswap16(ETH_P_8021Q)) {
+	if (!gso && len > dev->mtu + tx->reserve && !is_tagged(dev, p)) {
 		err = -EMSGSIZE;
 		goto free;
 	}
@@ -154,7 +185,7 @@ static int send_frame(struct packet_sock *po, const struct frame_tx *tx, const v
 	p->mark = po->sk.mark;
 	p->prio = po->sk.prio;
 	p->l2 = p->off;
-	p->l3 = (uint16_t)(p->off + dev->hard_header_len);
+	p->l3 = (uint16_t)(p->off + head_len(dev, p));
 	batch_one(&b, p);
 	core->sending = po;
 	netdev_xmit(w, dev, &b);
@@ -240,6 +271,7 @@ static int slot_data(const struct packet_sock *po, const struct ring_frame *f, u
 	return (int)off;
 }
 
+/* Bytes of the frame, or -errno. */
 static int send_slot(struct packet_sock *po, const struct frame_tx *tx, const uint8_t *slot,
 		     const struct ring_frame *f, uint32_t max)
 {
@@ -259,7 +291,9 @@ static int send_slot(struct packet_sock *po, const struct frame_tx *tx, const ui
 			return -EINVAL;
 		vnet = &h;
 	}
-	return send_frame(po, tx, slot + off, len, vnet);
+	int err = send_frame(po, tx, slot + off, len, vnet);
+
+	return err ? err : (int)len;
 }
 
 static ssize_t send_ring(struct packet_sock *po, const struct frame_tx *tx)
@@ -272,22 +306,21 @@ static ssize_t send_ring(struct packet_sock *po, const struct frame_tx *tx)
 	for (uint32_t n = 0; n < r->frame_nr; n++) {
 		uint8_t *slot = slot_at(r, r->head);
 		struct ring_frame f = slot_read(po, slot);
-		int err;
+		int n_sent;
 
 		if ((f.status & (TP_STATUS_SEND_REQUEST | TP_STATUS_SENDING)) !=
 		    TP_STATUS_SEND_REQUEST)
 			break;
-		err = send_slot(po, tx, slot, &f, max);
-		if (err == -ENOBUFS)
-			return sum ? sum : err;
-		if (err && !po->loss) {
+		n_sent = send_slot(po, tx, slot, &f, max);
+		if (n_sent == -ENOBUFS)
+			return sum ? sum : n_sent;
+		if (n_sent < 0 && !po->loss) {
 			slot_status(po, slot, TP_STATUS_WRONG_FORMAT);
-			return err;
+			return n_sent;
 		}
 		slot_status(po, slot, TP_STATUS_AVAILABLE);
 		r->head = r->head + 1 == r->frame_nr ? 0 : r->head + 1;
-		if (!err)
-			sum += f.len;
+		sum += MAX(n_sent, 0);
 	}
 	return sum;
 }
