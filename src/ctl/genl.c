@@ -169,7 +169,7 @@ struct nlmsghdr *genl_msg_new(struct weft *weft, const struct genl_family *f, ui
 			      uint32_t portid, uint32_t seq, size_t payload)
 {
 	const struct genl_reg *reg = genl_reg_of(weft, f);
-	void *buf = reg ? malloc(NLMSG_SPACE(headers_size(f) + payload)) : NULL;
+	void *buf = reg ? calloc(1, NLMSG_SPACE(headers_size(f) + payload)) : NULL;
 
 	if (!buf)
 		return NULL;

@@ -33,6 +33,8 @@ struct nlmsghdr *nl_dump_msg(struct nl_dump *d, uint16_t type, size_t payload)
 		d->room = need;
 	}
 	struct nlmsghdr *nlh = (struct nlmsghdr *)(d->buf + d->len);
+	/* What pads attributes must tell nothing. */
+	memset(nlh, 0, need);
 	*nlh = (struct nlmsghdr){.nlmsg_len = NLMSG_HDRLEN,
 				 .nlmsg_type = type,
 				 .nlmsg_flags = NLM_F_MULTI,

@@ -6,19 +6,13 @@
 #include "ctl/nl_sock.h"
 
 static const struct nl_handler *const handlers[] = {
-	rtnl_link_handlers,
-	rtnl_linkprop_handlers,
-	rtnl_stats_handlers,
-	rtnl_addr_handlers,
-	rtnl_route_handlers,
-	rtnl_neigh_handlers,
-	rtnl_neightbl_handlers,
-	rtnl_nsid_handlers,
-	rtnl_netconf_handlers,
-	rtnl_rule_handlers,
-	rtnl_tc_handlers,
-	rtnl_fdb_handlers,
-	NULL,
+	rtnl_link_handlers,	rtnl_linkprop_handlers,
+	rtnl_stats_handlers,	rtnl_addr_handlers,
+	rtnl_route_handlers,	rtnl_neigh_handlers,
+	rtnl_neightbl_handlers, rtnl_nsid_handlers,
+	rtnl_netconf_handlers,	rtnl_rule_handlers,
+	rtnl_tc_handlers,	rtnl_fdb_handlers,
+	rtnl_nexthop_handlers,	NULL,
 };
 
 static const struct nl_family rtnl_family = {
@@ -32,7 +26,8 @@ static const struct nl_family rtnl_family = {
 struct nlmsghdr *rtnl_msg_new(uint16_t type, uint16_t flags, uint32_t portid, uint32_t seq,
 			      size_t payload)
 {
-	void *buf = malloc(NLMSG_SPACE(payload));
+	/* zeroes: what pads attributes must tell nothing */
+	void *buf = calloc(1, NLMSG_SPACE(payload));
 
 	if (!buf)
 		return NULL;

@@ -32,6 +32,7 @@ extern const struct nl_handler rtnl_route_handlers[];
 extern const struct nl_handler rtnl_neigh_handlers[];
 extern const struct nl_handler rtnl_neightbl_handlers[];
 extern const struct nl_handler rtnl_fdb_handlers[];
+extern const struct nl_handler rtnl_nexthop_handlers[];
 extern const struct nl_handler rtnl_nsid_handlers[];
 extern const struct nl_handler rtnl_netconf_handlers[];
 extern const struct nl_handler rtnl_rule_handlers[];

@@ -1,10 +1,12 @@
 /*
- * rtnl_fdb: the requests of `bridge fdb` and `bridge link` (AF_BRIDGE), as Linux answers them where
- * no device is a bridge or one of its ports.
+ * rtnl_fdb: the requests of `bridge fdb`, `bridge link` and `bridge mdb` (AF_BRIDGE), as Linux
+ * answers them where no device is a bridge or one of its ports.
  *
  * `self` is the device's own filter: the addresses it takes besides its own, unicast and multicast,
  * which is what Linux's default for drivers without a database of their own shows and changes.
  */
+#include <linux/if_bridge.h>
+
 #include "ctl/rtnl.h"
 
 #define FDB_SIZE (sizeof(struct ndmsg) + 32)
@@ -25,13 +27,6 @@ static const struct nla_policy fdb_policy[] = {
 	ROW(NDA_NH_ID, U32, .strict_start = 1),
 	ROW(NDA_FDB_EXT_ATTRS, NESTED, .strict_start = 1),
 	ROW(NDA_FLAGS_EXT, U32, .strict_start = 1),
-};
-
-static const struct nla_policy bulk_policy[] = {
-	ROW(NDA_VLAN, U16, .min = 1, .max = 4094),
-	ROW(NDA_IFINDEX, U32, .min = 1),
-	ROW(NDA_NDM_STATE_MASK, U16),
-	ROW(NDA_NDM_FLAGS_MASK, U8),
 };
 
 /* ---- telling ---- */
@@ -138,14 +133,12 @@ static int fdb_add(struct nl_req *r)
 /* No driver here forgets many at once. */
 static int fdb_del_bulk(struct nl_req *r)
 {
-	const struct nlattr *tb[NDA_MAX + 1];
 	const struct ndmsg *m = mnl_nlmsg_get_payload(r->nlh);
 	struct netdev *dev;
-	int err = rtnl_parse(r, sizeof(*m), tb, NDA_MAX, bulk_policy, ARRAY_SIZE(bulk_policy),
-			     NL_STRICT);
 
-	if (!err)
-		err = find_dev(r, m->ndm_ifindex, &dev);
+	if (mnl_nlmsg_get_payload_len(r->nlh) < sizeof(*m))
+		return -EINVAL;
+	int err = find_dev(r, m->ndm_ifindex, &dev);
 	if (err)
 		return err;
 	if (dev->type != ARPHRD_ETHER)
@@ -410,7 +403,44 @@ static int bridge_setlink(struct nl_req *r)
 	return -EOPNOTSUPP;
 }
 
+/* ---- `bridge mdb`: no device keeps multicast groups ---- */
+
+static int mdb_dump(struct nl_dump *d)
+{
+	const struct br_port_msg *m = mnl_nlmsg_get_payload(d->req.nlh);
+	size_t len = mnl_nlmsg_get_payload_len(d->req.nlh);
+	struct extack *ext = &d->req.ext;
+
+	if (!d->req.strict)
+		return 0;
+	if (len < sizeof(*m))
+		return extack_set(ext, -EINVAL, "Invalid header for mdb dump request");
+	if (m->ifindex)
+		return extack_set(
+			ext, -EINVAL,
+			"Filtering by device index is not supported for mdb dump request");
+	if (len > sizeof(*m))
+		return extack_set(ext, -EINVAL, "Invalid data after header in mdb dump request");
+	return 0;
+}
+
+static int mdb_refuse(struct nl_req *r)
+{
+	const struct br_port_msg *m = rtnl_header(r, sizeof(*m));
+
+	if (!m)
+		return -EINVAL;
+	if (!m->ifindex)
+		return extack_set(&r->ext, -EINVAL, "Invalid ifindex");
+	if (!net_dev_by_index(r->net, (int)m->ifindex))
+		return extack_set(&r->ext, -ENODEV, "Device doesn't exist");
+	return extack_set(&r->ext, -EOPNOTSUPP, "Device does not support MDB operations");
+}
+
 const struct nl_handler rtnl_fdb_handlers[] = {
+	{RTM_NEWMDB, AF_BRIDGE, mdb_refuse, NULL, 0},
+	{RTM_DELMDB, AF_BRIDGE, mdb_refuse, NULL, NL_H_BULK_DEL},
+	{RTM_GETMDB, AF_BRIDGE, mdb_refuse, mdb_dump, 0},
 	{RTM_NEWNEIGH, AF_BRIDGE, fdb_add, NULL, 0},
 	{RTM_DELNEIGH, AF_BRIDGE, fdb_del, NULL, NL_H_BULK_DEL},
 	{RTM_GETNEIGH, AF_BRIDGE, fdb_get, fdb_dump, 0},

@@ -61,7 +61,8 @@ static void fill(struct nlmsghdr *nlh, struct neigh *n)
 	const struct nda_cacheinfo ci = {.ndm_confirmed = ago(now, READ_ONCE(n->confirmed)),
 					 .ndm_used = ago(now, READ_ONCE(n->used)),
 					 .ndm_updated = ago(now, n->updated),
-					 .ndm_refcnt = n->refs - 1};
+					 /* a timer counts, as it does in Linux */
+					 .ndm_refcnt = n->refs - 1 + timer_pending(&n->timer)};
 	mnl_attr_put(nlh, NDA_CACHEINFO, sizeof(ci), &ci);
 	if (n->protocol)
 		mnl_attr_put_u8(nlh, NDA_PROTOCOL, n->protocol);

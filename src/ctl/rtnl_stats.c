@@ -72,6 +72,7 @@ static void fill_offload(struct nlmsghdr *nlh, uint32_t which)
 	info = nl_nest(nlh, IFLA_OFFLOAD_XSTATS_HW_S_INFO | NLA_F_NESTED);
 	l3 = nl_nest(nlh, IFLA_OFFLOAD_XSTATS_L3_STATS | NLA_F_NESTED);
 	mnl_attr_put_u8(nlh, IFLA_OFFLOAD_XSTATS_HW_S_INFO_REQUEST, 0);
+	mnl_attr_put_u8(nlh, IFLA_OFFLOAD_XSTATS_HW_S_INFO_USED, 0);
 	mnl_attr_nest_end(nlh, l3);
 	mnl_attr_nest_end(nlh, info);
 	mnl_attr_nest_end(nlh, nest);

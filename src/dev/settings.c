@@ -356,7 +356,11 @@ int netdev_hwaddr_add(struct netdev *dev, const uint8_t *addr, bool multicast)
 {
 	struct cds_list_head *list = multicast ? &dev->maddrs : &dev->uaddrs;
 
-	return find_hwaddr(dev, list, addr) ? -EEXIST : add_hwaddr(dev, list, addr);
+	int err = find_hwaddr(dev, list, addr) ? -EEXIST : add_hwaddr(dev, list, addr);
+
+	if (!err)
+		find_hwaddr(dev, list, addr)->global = true;
+	return err;
 }
 
 int netdev_hwaddr_del(struct netdev *dev, const uint8_t *addr, bool multicast)

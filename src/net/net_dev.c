@@ -188,7 +188,8 @@ int netdev_register(struct netdev *dev, struct net *net, const char *name, int i
 	if (err)
 		return err;
 	dev->ifindex = ifindex ? ifindex : free_index(net);
-	memcpy(dev->perm_addr, dev->addr, sizeof(dev->perm_addr));
+	if (dev->addr_assign_type == NET_ADDR_PERM)
+		memcpy(dev->perm_addr, dev->addr, sizeof(dev->perm_addr));
 	err = enlist(dev, net);
 	if (err) {
 		if (dev->ops->fini)

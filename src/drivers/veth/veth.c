@@ -134,6 +134,7 @@ static void veth_setup(struct netdev *dev)
 	dev->duplex = DUPLEX_FULL;
 	dev->port = PORT_TP;
 	dev->carrier = false;
+	dev->carrier_down_count = 1; /* it was lost when the pair was made */
 	netdev_random_address(dev);
 }
 
