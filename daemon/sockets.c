@@ -76,7 +76,8 @@ static void end_wake(struct sock *sk)
 {
 	struct end *e = sk->end;
 
-	if (e && !e->blocked && cds_list_empty(&e->dirty))
+	/* An error is shown even when there is no room for data. */
+	if (e && (!e->blocked || (sk->error && !e->error_shown)) && cds_list_empty(&e->dirty))
 		cds_list_add_tail(&e->dirty, &e->d->dirty);
 }
 
@@ -113,6 +114,21 @@ static int push(struct end *e, const struct weft_dgram *meta, const void *data, 
 	}
 }
 
+/* A record without data that must not wait until the program reads: a full pair is given more room
+ * for it alone, so that who reads everything there is reads it too. */
+static int push_mark(struct end *e, const struct weft_dgram *meta)
+{
+	int err = push(e, meta, NULL, 0), now = 0;
+	socklen_t n = sizeof(now);
+
+	if (err != -EAGAIN || getsockopt(e->fd.fd, SOL_SOCKET, SO_SNDBUF, &now, &n) ||
+	    setsockopt(e->fd.fd, SOL_SOCKET, SO_SNDBUF, &now, sizeof(now)))
+		return err;
+	err = push(e, meta, NULL, 0);
+	end_sized(e);
+	return err;
+}
+
 static int push_rx(struct end *e, const struct sock_rx *rx)
 {
 	const void *data = rx->data;
@@ -137,7 +153,7 @@ static bool flush_error(struct end *e)
 	if (!e->sk->error || e->error_shown)
 		return true;
 	meta.error = e->sk->error;
-	if (push(e, &meta, NULL, 0) == -EAGAIN)
+	if (push_mark(e, &meta) == -EAGAIN)
 		return false;
 	e->error_shown = true;
 	return true;
@@ -215,9 +231,11 @@ static bool flush_queue(struct end *e)
 
 static void end_flush(struct end *e)
 {
+	bool shown = flush_error(e);
+
 	if (e->blocked)
 		return;
-	if (!flush_error(e) || !flush_queue(e)) {
+	if (!shown || !flush_queue(e)) {
 		e->blocked = true;
 		watch(e);
 	} else if ((e->sk->shut & 1) && !e->ended) {
