@@ -16,6 +16,7 @@ import time
 
 WEFT = os.path.realpath(sys.argv[1])
 CASES = sys.argv[2:]
+BLAST = os.path.join(os.path.dirname(WEFT), "../../bench/blast")
 RUNS = 3
 TAG = f"weftb{os.getpid()}"
 
@@ -49,33 +50,37 @@ def batch_text():
     return "\n".join(lines) + "\n"
 
 
+def timed_batch(words):
+    start, end = sh(*words).stdout.split()[-2:]
+    return float(end) - float(start)
+
+
+def forget_batch():
+    names = [n.split()[0] for n in sh("ip", "netns").stdout.splitlines() if TAG in n]
+    sh("ip", "-batch", "-", input="".join(f"netns del {n}\n" for n in names), check=False)
+
+
 def bench_netns():
     """1,000 namespaces with a veth each into one of 10 routers: seconds of ip -batch."""
+    ours, theirs = [], []
+    if os.geteuid() != 0:
+        skip("netns: the host kernel's side needs root")
     with tempfile.NamedTemporaryFile("w", suffix=".batch") as f:
         f.write(batch_text())
         f.flush()
         os.chmod(f.name, 0o644)
-        timed = ["/bin/sh", "-c", f"start=$(date +%s.%N); ip -batch {f.name} && end=$(date +%s.%N) && "
-                 'echo "$start $end"']
-
-        def seconds(words):
-            start, end = sh(*words).stdout.split()[-2:]
-            return float(end) - float(start)
-
-        ours = [seconds([WEFT, "run"] + timed) for _ in range(RUNS)]
-        theirs = None
-        if os.geteuid() == 0:
-            theirs = []
-            for _ in range(1):
-                try:
-                    theirs.append(seconds(timed))
-                finally:
-                    names = [n.split()[0] for n in sh("ip", "netns").stdout.splitlines() if TAG in n]
-                    sh("ip", "-batch", "-", input="".join(f"netns del {n}\n" for n in names), check=False)
-        else:
-            skip("netns: the host kernel's side needs root")
-        emit("netns", "1000 namespaces with veth", "time", "s", ours, "host kernel", theirs, higher=False)
-
+        timed = ["/bin/sh", "-ec", f"start=$(date +%s.%N); ip -batch {f.name}; "
+                 'end=$(date +%s.%N); echo "$start $end"']
+        for _ in range(RUNS):
+            ours.append(timed_batch([WEFT, "run"] + timed))
+            if os.geteuid() != 0:
+                continue
+            try:
+                theirs.append(timed_batch(timed))
+            finally:
+                forget_batch()
+    emit("netns", "1000 namespaces with veth", "time", "s", ours, "host kernel", theirs,
+         higher=False)
 
 
 def daemon_pid(rundir):
@@ -86,106 +91,160 @@ def daemon_pid(rundir):
                     return int(pid)
         except OSError:
             pass
-    return None
+    raise OSError("the daemon is not there")
 
 
-def ticks(pid):
-    with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
-        fields = f.read().rsplit(")", 1)[1].split()
-    return int(fields[11]) + int(fields[12])
+def processor_time(pid):
+    with open(f"/proc/{pid}/schedstat", encoding="utf-8") as f:
+        return int(f.read().split()[0]) / 1e9
+
+
+def resident(pid):
+    with open(f"/proc/{pid}/status", encoding="utf-8") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("VmRSS")) / 1024
 
 
 def bench_idle():
     """An idle instance for 10 s: share of a core and resident memory of its daemon."""
     with tempfile.TemporaryDirectory() as rundir:
         env = dict(os.environ, WEFT_RUNDIR=rundir)
-        run = subprocess.Popen([WEFT, "run", "sleep", "12"], env=env)
-        time.sleep(1)
-        pid = daemon_pid(rundir)
-        before = ticks(pid)
-        time.sleep(10)
-        used = (ticks(pid) - before) / os.sysconf("SC_CLK_TCK")
-        with open(f"/proc/{pid}/status", encoding="utf-8") as f:
-            rss = next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
-        run.wait()
-    emit("idle", "weft run sleep 10", "cpu", "%", [used * 10])
-    emit("idle", "weft run sleep 10", "resident", "MiB", [rss / 1024])
+        with subprocess.Popen([WEFT, "run", "sleep", "12"], env=env) as run:
+            time.sleep(1)
+            pid = daemon_pid(rundir)
+            before = processor_time(pid)
+            time.sleep(10)
+            used = processor_time(pid) - before
+            memory = resident(pid)
+            run.wait()
+    emit("idle", "weft run sleep 10", "cpu", "%", [used / 10 * 100], higher=False)
+    emit("idle", "weft run sleep 10", "resident", "MiB", [memory], higher=False)
 
 
-def counter(ns, dev, name):
-    return int(sh("ip", "netns", "exec", ns, "cat", f"/sys/class/net/{dev}/statistics/{name}").stdout)
+# ---- forwarding through the host ----
+#
+#	gen (10.1.0.2) ---- router ---- sink (10.2.0.2)
+#
+# Three namespaces of the host for either side. The kernel's router has a veth into each of the
+# others; weft runs in its router's namespace and owns two TAPs whose host ends are in the others.
+# Frames go to 10.3.0.0/16 behind a link address that nobody has, so that the sink counts and drops.
+
+NOBODY = "02:00:00:00:00:99"
 
 
-def pump(gen_ns, dev, mac, seconds):
-    """64-byte UDP frames from trafgen on one core, 10,000 destinations in 10.2.0.0/16."""
-    config = f"""{{ eth(da={mac}, sa=02:00:00:00:00:01, type=0x0800)
-  ipv4(saddr=10.1.0.2, daddr=10.2.0.2, ttl=64) udp(sport=9, dport=9, csum=0) fill(0x00, 18) }}"""
-    with tempfile.NamedTemporaryFile("w", suffix=".cfg") as f:
-        f.write(config)
-        f.flush()
-        gen = subprocess.Popen(["ip", "netns", "exec", gen_ns, "trafgen", "-i", f.name, "-o", dev, "-P", "1",
-                                "-q", "-b", "0"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(seconds)
-        gen.terminate()
-        gen.wait()
+class Side:
+    """The namespaces of one side; gen_dev and sink_dev are the host's ends."""
+
+    def __init__(self, letter, gen_dev, sink_dev):
+        self.gen, self.router, self.sink = (f"{TAG}{letter}{x}" for x in "grs")
+        self.gen_dev, self.sink_dev = gen_dev, sink_dev
+        self.mac = None
+        for n in (self.gen, self.router, self.sink):
+            sh("ip", "netns", "add", n)
+
+    def ends_up(self):
+        for n, d, a in ((self.gen, self.gen_dev, "10.1.0.2/24"),
+                        (self.sink, self.sink_dev, "10.2.0.2/24")):
+            sh("ip", "-n", n, "addr", "add", a, "dev", d)
+            sh("ip", "-n", n, "link", "set", d, "up")
+
+    def received(self):
+        out = sh("ip", "-n", self.sink, "-s", "-j", "link", "show", "dev", self.sink_dev).stdout
+        return json.loads(out)[0]["stats64"]["rx"]["packets"]
+
+    def rate(self, size, seconds=2):
+        before, start = self.received(), time.time()
+        sh("ip", "netns", "exec", self.gen, BLAST, self.gen_dev, self.mac, "10.3.0.0", "10000",
+           str(size), str(seconds))
+        return (self.received() - before) / (time.time() - start)
+
+    def close(self):
+        for n in (self.gen, self.router, self.sink):
+            sh("ip", "netns", "del", n, check=False)
 
 
-def rate(sink_ns, sink_dev, gen_ns, gen_dev, mac, seconds=3.0):
-    before = counter(sink_ns, sink_dev, "rx_packets")
-    start = time.time()
-    pump(gen_ns, gen_dev, mac, seconds)
-    return (counter(sink_ns, sink_dev, "rx_packets") - before) / (time.time() - start)
+ROUTER = """set -e
+ip addr add 10.1.0.1/24 dev {0}
+ip addr add 10.2.0.1/24 dev {1}
+ip link set {0} up
+ip link set {1} up
+sysctl -qw net.ipv4.ip_forward=1
+ip neigh add 10.2.0.2 lladdr {2} dev {1}
+ip route add 10.3.0.0/16 via 10.2.0.2
+cat /sys/class/net/{0}/address
+"""
+
+
+class KernelSide(Side):
+    def __init__(self):
+        super().__init__("k", "g0", "s0")
+        sh("ip", "link", "add", "g0", "netns", self.gen, "type", "veth", "peer", "name", "r0",
+           "netns", self.router)
+        sh("ip", "link", "add", "s0", "netns", self.sink, "type", "veth", "peer", "name", "r1",
+           "netns", self.router)
+        self.ends_up()
+        self.mac = sh("ip", "netns", "exec", self.router, "sh", "-c",
+                      ROUTER.format("r0", "r1", NOBODY)).stdout.strip()
+
+    def spread(self, cpus):
+        """Which cores may forward: 0 leaves it to the one that sends."""
+        sh("ip", "netns", "exec", self.router, "sh", "-c",
+           f"echo {cpus:x} >/sys/class/net/r0/queues/rx-0/rps_cpus")
+
+    def best_rate(self, size):
+        """On the sender's core or on all: whichever is faster."""
+        rates = []
+        for cpus in (0, (1 << os.cpu_count()) - 1):
+            self.spread(cpus)
+            rates.append(self.rate(size))
+        return max(rates)
+
+
+class WeftSide(Side):
+    def __init__(self):
+        super().__init__("w", "wg0", "ws0")
+        inside = (f"{WEFT} tap add t0 host wg0; {WEFT} tap add t1 host ws0\n" +
+                  ROUTER.format("t0", "t1", NOBODY) + "exec sleep 600\n")
+        self.run = subprocess.Popen(["ip", "netns", "exec", self.router, WEFT, "run", "sh", "-c",
+                                     inside], stdout=subprocess.PIPE, text=True)
+        self.mac = self.run.stdout.readline().strip()
+        if not self.mac:
+            self.close()
+            raise OSError("weft did not start")
+        sh("ip", "-n", self.router, "link", "set", "wg0", "netns", self.gen)
+        sh("ip", "-n", self.router, "link", "set", "ws0", "netns", self.sink)
+        self.ends_up()
+
+    def close(self):
+        self.run.terminate()
+        self.run.wait()
+        super().close()
 
 
 def bench_tap():
-    """One generator, one sink, both the host's: through weft over two TAPs, and through the kernel
-    over two veth pairs. Packets a second that reach the sink."""
+    """Frames a second that reach the sink: through weft over two TAPs, through the kernel over two
+    veth pairs; one generator, turn and turn about."""
     if os.geteuid() != 0:
-        return skip("forward over tap: needs root to make namespaces of the host")
+        return skip("forward-host: needs root to make namespaces of the host")
     if not os.path.exists("/dev/net/tun"):
-        return skip("forward over tap: no /dev/net/tun")
-    ours, theirs = [], []
-    gen, router, sink = f"{TAG}g", f"{TAG}r", f"{TAG}s"
+        return skip("forward-host: no /dev/net/tun")
+    if not os.path.exists(BLAST):
+        return skip("forward-host: the generator is in the build directory only")
+    kernel = KernelSide()
     try:
-        for n in (gen, router, sink):
-            sh("ip", "netns", "add", n)
-        sh("ip", "link", "add", "g0", "netns", gen, "type", "veth", "peer", "name", "r0", "netns", router)
-        sh("ip", "link", "add", "s0", "netns", sink, "type", "veth", "peer", "name", "r1", "netns", router)
-        for n, d, a in ((gen, "g0", "10.1.0.2/24"), (router, "r0", "10.1.0.1/24"),
-                        (router, "r1", "10.2.0.1/16"), (sink, "s0", "10.2.0.2/16")):
-            sh("ip", "-n", n, "addr", "add", a, "dev", d)
-            sh("ip", "-n", n, "link", "set", d, "up")
-        sh("ip", "netns", "exec", router, "sysctl", "-qw", "net.ipv4.ip_forward=1")
-        sh("ip", "-n", sink, "route", "add", "10.1.0.0/24", "via", "10.2.0.1")
-        mac = sh("ip", "netns", "exec", router, "cat", "/sys/class/net/r0/address").stdout.strip()
-        sh("ip", "netns", "exec", sink, "ping", "-c", "1", "-W", "2", "10.1.0.2", check=False)
-        for _ in range(RUNS):
-            theirs.append(rate(sink, "s0", gen, "g0", mac))
-        # the same host namespaces' far ends, weft in the middle
-        inside = (f"weft tap add t0 host wg0 && weft tap add t1 host ws0 && "
-                  "ip addr add 10.1.0.1/24 dev t0 && ip addr add 10.2.0.1/16 dev t1 && "
-                  "ip link set t0 up && ip link set t1 up && sysctl -qw net.ipv4.ip_forward=1 && "
-                  "cat /sys/class/net/t0/address && exec sleep 60")
-        weft = subprocess.Popen(["ip", "netns", "exec", router, WEFT, "run", "sh", "-c", inside],
-                                stdout=subprocess.PIPE, text=True)
-        mac = weft.stdout.readline().strip()
-        time.sleep(0.5)
-        for d, n, a in (("wg0", gen, "10.1.0.2/24"), ("ws0", sink, "10.2.0.2/16")):
-            sh("ip", "-n", router, "link", "set", d, "netns", n)
-            sh("ip", "-n", n, "addr", "flush", "dev", "g0" if n == gen else "s0")
-            sh("ip", "-n", n, "addr", "add", a, "dev", d)
-            sh("ip", "-n", n, "link", "set", d, "up")
-        sh("ip", "-n", sink, "route", "replace", "10.1.0.0/24", "via", "10.2.0.1", check=False)
-        sh("ip", "netns", "exec", sink, "ping", "-c", "2", "-W", "2", "10.1.0.2", check=False)
-        for _ in range(RUNS):
-            ours.append(rate(sink, "ws0", gen, "wg0", mac))
-        weft.terminate()
-        weft.wait()
-        emit("forward-host", "64-byte frames, TAP to TAP", "rate", "packets/s", ours,
-             "host kernel, veth to veth", theirs)
+        weft = WeftSide()
+        try:
+            for size in (64, 1518):
+                ours, theirs = [], []
+                for _ in range(RUNS):
+                    theirs.append(kernel.best_rate(size))
+                    ours.append(weft.rate(size))
+                emit("forward-host", f"{size}-byte frames, TAP to TAP", "rate", "packets/s", ours,
+                     "host kernel, veth to veth", theirs)
+        finally:
+            weft.close()
     finally:
-        for n in (gen, router, sink):
-            sh("ip", "netns", "del", n, check=False)
+        kernel.close()
+    return None
 
 
 BENCHES = {"netns": bench_netns, "idle": bench_idle, "forward-host": bench_tap}
