@@ -37,3 +37,5 @@ silent keep$$ "$WEFT" list
 # without -k an instance ends with its last program
 ok "$WEFT" run -n gone$$ ip link
 soon sh -c "! '$WEFT' list | grep -q gone$$"
+# programs whose file has capabilities (ping) are on weft, too
+says "Network is unreachable" "$WEFT" run ping -c 1 127.0.0.1
