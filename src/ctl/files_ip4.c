@@ -7,9 +7,6 @@
 #include "ctl/files_core.h"
 #include "ip/ip4_core.h"
 
-/* <net/if_arp.h> has these, and clashes with <linux/if_arp.h>, which has not. */
-enum { COM = 0x02, PERM = 0x04, PUBL = 0x08 };
-
 #define USER_HZ 100
 
 /* ---- /proc/net/route ---- */
@@ -93,8 +90,8 @@ static unsigned arp_flags(const struct neigh *n)
 		NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY;
 
 	if (n->state & NUD_PERMANENT)
-		return PERM | COM;
-	return n->state & valid ? COM : 0;
+		return ATF_PERM | ATF_COM;
+	return n->state & valid ? ATF_COM : 0;
 }
 
 static void arp_line(const struct neigh *n, FILE *out)
@@ -115,7 +112,7 @@ static void arp_proxy_line(const struct neigh_proxy *p, FILE *out)
 
 	inet_ntop(AF_INET, p->key, addr, sizeof(addr));
 	fprintf(out, "%-16s 0x%-10x0x%-10x%s     *        %s\n", addr, p->dev ? p->dev->type : 0,
-		PUBL | PERM, "00:00:00:00:00:00", p->dev ? p->dev->name : "*");
+		ATF_PUBL | ATF_PERM, "00:00:00:00:00:00", p->dev ? p->dev->name : "*");
 }
 
 void files_arp(struct net *net, FILE *out)

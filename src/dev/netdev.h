@@ -95,6 +95,8 @@ struct netdev_ops {
 			size_t len);
 	unsigned (*ethtool_stats)(const struct netdev *dev, const char *const **names,
 				  uint64_t *vals);
+	bool no_link_state; /* ethtool is not told whether there is a link */
+	bool has_channels;  /* its queues can be counted and limited */
 	/* The user says whether there is carrier (IFLA_CARRIER). */
 	int (*set_carrier)(struct netdev *dev, bool on);
 	/* Something happened to the device this one is stacked on. */

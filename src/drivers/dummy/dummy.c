@@ -20,6 +20,7 @@ static int dummy_set_carrier(struct netdev *dev, bool on)
 static const struct netdev_ops dummy_ops = {
 	.xmit = dummy_xmit,
 	.set_carrier = dummy_set_carrier,
+	.no_link_state = true,
 };
 
 static void dummy_setup(struct netdev *dev)

@@ -114,6 +114,12 @@ static unsigned veth_ethtool_stats(const struct netdev *dev, const char *const *
 	return 1;
 }
 
+static void veth_drvinfo(const struct netdev *dev, char *driver, char *version, char *bus,
+			 size_t len)
+{
+	snprintf(version, len, "1.0");
+}
+
 static const struct netdev_ops veth_ops = {
 	.xmit = veth_xmit,
 	.open = veth_open,
@@ -122,6 +128,8 @@ static const struct netdev_ops veth_ops = {
 	.iflink = veth_iflink,
 	.companion = veth_peer,
 	.ethtool_stats = veth_ethtool_stats,
+	.drvinfo = veth_drvinfo,
+	.has_channels = true,
 };
 
 static void veth_setup(struct netdev *dev)

@@ -231,6 +231,13 @@ static void vlan_lower_event(struct netdev *dev, struct netdev *lower, enum even
 	}
 }
 
+static void vlan_drvinfo(const struct netdev *dev, char *driver, char *version, char *bus,
+			 size_t len)
+{
+	snprintf(driver, len, "802.1Q VLAN Support");
+	snprintf(version, len, "1.8");
+}
+
 static const struct netdev_ops vlan_ops = {
 	.xmit = vlan_xmit,
 	.open = vlan_open,
@@ -239,6 +246,7 @@ static const struct netdev_ops vlan_ops = {
 	.iflink = vlan_iflink,
 	.set_mtu = vlan_set_mtu,
 	.lower_event = vlan_lower_event,
+	.drvinfo = vlan_drvinfo,
 };
 
 /* ---- settings ---- */
