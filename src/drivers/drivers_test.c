@@ -176,7 +176,7 @@ static void test_vlan(void **state)
 	assert_int_equal(vlan_on(b, v1, ETH_P_8021AD, 100, "s1", &s1, NULL), 0);
 	assert_int_equal(vlan_on(b, s1, ETH_P_8021Q, 7, "c1", &c1, NULL), 0);
 	assert_int_equal(vlan_on(b, v1, ETH_P_8021AD, 100, "xx", &d, &ext), -EEXIST);
-	assert_string_equal(ext.msg, "VLAN device already exists");
+	assert_string_equal(ext.msg, "8021q: VLAN device already exists");
 	assert_int_equal(vlan_on(b, v1, ETH_P_8021Q, 4095, "xx", &d, &ext), -ERANGE);
 	assert_int_equal(vlan_on(b, v1, ETH_P_IP, 5, "xx", &d, &ext), -EPROTONOSUPPORT);
 	assert_int_equal(vlan_on(b, b->a->loopback, ETH_P_8021Q, 5, "xx", &d, &ext), -EOPNOTSUPP);

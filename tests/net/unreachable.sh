@@ -10,7 +10,9 @@ ok ip -n router route add unreachable 10.67.0.0/16
 ok ip -n router route add prohibit 10.68.0.0/16
 says "From 10.1.0.1 icmp_seq=1 Destination Host Unreachable" ip netns exec host ping -c 1 -W 2 10.67.0.1
 says "From 10.1.0.1 icmp_seq=1 Packet filtered" ip netns exec host ping -c 1 -W 2 10.68.0.1
-says "From 10.1.0.1 icmp_seq=1 Destination Net Unreachable" ip netns exec host ping -c 1 -W 2 10.99.0.1
+# from another address: answers to one are limited
+ok ip -n host addr add 10.1.0.3/24 dev h0
+says "From 10.1.0.1 icmp_seq=1 Destination Net Unreachable" ip netns exec host ping -I 10.1.0.3 -c 1 -W 2 10.99.0.1
 says "1 packets transmitted, 0 received, 100% packet loss" ip netns exec host ping -c 1 -W 1 10.66.0.1
 silent "From" ip netns exec host ping -c 1 -W 1 10.66.0.1
 # the router's own view

@@ -19,8 +19,8 @@ done
 says "vlan protocol 802.1ad id 10" ip -n a -d link show s10
 says "vlan protocol 802.1Q id 20" ip -n a -d link show s10.20
 says "v0.5@v0" ip -n a link show v0.5
-refuses "RTNETLINK answers: File exists" ip -n a link add link v0 name v0.6 type vlan id 5
-refuses "4096" ip -n a link add link v0 name bad type vlan id 4096
+refuses "8021q: VLAN device already exists" ip -n a link add link v0 name v0.6 type vlan id 5
+refuses "8021q: Invalid VLAN id" ip -n a link add link v0 name bad type vlan id 4096
 # tags on the wire
 ip netns exec b timeout 5 tcpdump -n -e -i v0 -c 2 icmp or vlan >"$tmp/dump" 2>/dev/null &
 dump=$!

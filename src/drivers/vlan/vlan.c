@@ -283,7 +283,8 @@ static int check_flags(const struct vlan_bits *b, struct extack *ext)
 	const uint32_t known = VLAN_FLAG_REORDER_HDR | VLAN_FLAG_GVRP | VLAN_FLAG_LOOSE_BINDING |
 			       VLAN_FLAG_MVRP | VLAN_FLAG_BRIDGE_BINDING;
 
-	return b->flags & b->mask & ~known ? extack_set(ext, -EINVAL, "Invalid VLAN flags") : 0;
+	return b->flags & b->mask & ~known ? extack_set(ext, -EINVAL, "8021q: Invalid VLAN flags")
+					   : 0;
 }
 
 static int vlan_change(struct netdev *dev, const void *params, const uint64_t given[2],
@@ -301,17 +302,17 @@ static int vlan_change(struct netdev *dev, const void *params, const uint64_t gi
 static int check_new(const struct dev_new *n, const struct vlan_params *p, struct extack *ext)
 {
 	if (!(n->given[0] & GIVEN_ID))
-		return extack_set(ext, -EINVAL, "VLAN id not specified");
+		return extack_set(ext, -EINVAL, "8021q: VLAN id not specified");
 	if (p->id >= VID_MASK)
-		return extack_set(ext, -ERANGE, "Invalid VLAN id");
+		return extack_set(ext, -ERANGE, "8021q: Invalid VLAN id");
 	if (p->protocol != BE(ETH_P_8021Q) && p->protocol != BE(ETH_P_8021AD))
-		return extack_set(ext, -EPROTONOSUPPORT, "Invalid VLAN protocol");
+		return extack_set(ext, -EPROTONOSUPPORT, "8021q: Invalid VLAN protocol");
 	if (!n->link)
-		return extack_set(ext, -EINVAL, "link not specified");
+		return extack_set(ext, -EINVAL, "8021q: link not specified");
 	if (n->link->vlan_challenged)
-		return extack_set(ext, -EOPNOTSUPP, "VLANs not supported on device");
+		return extack_set(ext, -EOPNOTSUPP, "8021q: VLANs not supported on device");
 	if (find(n->link, p->protocol, p->id))
-		return extack_set(ext, -EEXIST, "VLAN device already exists");
+		return extack_set(ext, -EEXIST, "8021q: VLAN device already exists");
 	return check_flags(&p->bits, ext);
 }
 
