@@ -102,7 +102,9 @@ int inet_tx_init(struct inet_tx *t, struct inet_sock *in, const struct sock_msg 
 		return err;
 	if (sk->shut & 2)
 		return -EPIPE;
-	err = sock_take_error(sk);
+	/* Where Linux allocates for a raw datagram it does not look at so_error, unless the program
+	 * brings the header. Probes in flight together rely on it. */
+	err = sk->type == SOCK_RAW && !in->hdrincl ? 0 : sock_take_error(sk);
 	if (err)
 		return err;
 	if (ip4_is_multicast(t->daddr)) {
