@@ -35,6 +35,7 @@ enum nla_kind {
 	NLA_K_U16,
 	NLA_K_U32,
 	NLA_K_U64,
+	NLA_K_S32, /* min and max as int32_t */
 	NLA_K_FLAG,
 	NLA_K_STRING,	  /* at most len bytes, NUL optional */
 	NLA_K_NUL_STRING, /* must end in NUL, at most len + 1 */
@@ -49,9 +50,10 @@ enum nla_kind {
 struct nla_policy {
 	uint16_t type;
 	uint8_t kind;
-	uint8_t strict_start; /* informative */
+	uint8_t strict_start; /* this and greater types are checked strictly by all */
 	uint32_t len;	      /* limit by kind */
 	uint32_t min, max;    /* integers: range when max > 0 */
+	uint32_t mask;	      /* U32: the bits that may be set; 0: all */
 	const struct nla_policy *nested;
 	uint16_t n_nested;
 	const char *name; /* "IFLA_MTU" */

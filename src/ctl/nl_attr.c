@@ -87,6 +87,7 @@ static unsigned kind_size(uint8_t kind)
 	case NLA_K_U16:
 		return 2;
 	case NLA_K_U32:
+	case NLA_K_S32:
 		return 4;
 	case NLA_K_U64:
 		return 8;
@@ -142,6 +143,8 @@ static int check_range(const struct parse *p, const struct nlattr *a, const stru
 {
 	uint64_t v;
 
+	if (row->mask && (mnl_attr_get_u32(a) & ~row->mask))
+		return bad(p, a, -EINVAL, "reserved bit set");
 	if (!row->max && !row->min)
 		return 0;
 	switch (row->kind) {
@@ -157,6 +160,12 @@ static int check_range(const struct parse *p, const struct nlattr *a, const stru
 	case NLA_K_U64:
 		v = mnl_attr_get_u64(a);
 		break;
+	case NLA_K_S32: {
+		int32_t i = (int32_t)mnl_attr_get_u32(a);
+		if (i < (int32_t)row->min || (row->max && i > (int32_t)row->max))
+			return bad_row(p, a, row, -ERANGE, "integer out of range");
+		return 0;
+	}
 	default:
 		return 0;
 	}
@@ -178,6 +187,14 @@ static int check_bitfield(const struct parse *p, const struct nlattr *a,
 	return 0;
 }
 
+static bool strict_by_type(const struct parse *p, unsigned type)
+{
+	for (unsigned i = 0; i < p->n_policy; i++)
+		if (p->policy[i].strict_start && p->policy[i].type <= type)
+			return true;
+	return false;
+}
+
 static int check_attr(const struct parse *p, const struct nlattr *a)
 {
 	const struct nla_policy *row = find_row(p, mnl_attr_get_type(a));
@@ -185,7 +202,7 @@ static int check_attr(const struct parse *p, const struct nlattr *a)
 	unsigned size = kind_size(row->kind);
 	unsigned checks = p->checks;
 
-	if (row->strict_start)
+	if (strict_by_type(p, mnl_attr_get_type(a)))
 		checks |= mode_checks(NL_STRICT);
 	if (row->kind == NLA_K_EXACT)
 		size = row->len;
@@ -215,7 +232,7 @@ static int check_attr(const struct parse *p, const struct nlattr *a)
 	case NLA_K_BITFIELD32:
 		return check_bitfield(p, a, row, len);
 	case NLA_K_UNSPEC:
-		if ((checks & V_UNSPEC) && !row->name)
+		if (checks & V_UNSPEC)
 			return bad(p, a, -EINVAL, "Unsupported attribute");
 		if (len < row->len)
 			break;

@@ -121,6 +121,8 @@ static bool dump_step(struct nl_sock *s, struct nl_dump_run *run)
 				d->room = room;
 			}
 		}
+		/* What was said before the last datagram went out is forgotten, as in Linux. */
+		d->req.ext = (struct extack){0};
 		int ret = run->h->dump(d);
 		if (s->sk.dead)
 			return true;
@@ -134,6 +136,7 @@ static bool dump_step(struct nl_sock *s, struct nl_dump_run *run)
 		/* Nothing fitted into an empty datagram: memory is out. */
 		run->status = ret == 1 ? -EMSGSIZE : ret;
 		if (d->len && ret == 0 && (run->h->flags & NL_H_SPLIT_DONE)) {
+			d->req.ext = (struct extack){0};
 			dump_send(s, d);
 			return false;
 		}

@@ -72,8 +72,21 @@ int nl_policy_list_add(struct nl_policy_list *list, const struct nla_policy *row
 
 static void put_range(struct nlmsghdr *nlh, const struct nla_policy *row, uint64_t limit)
 {
+	if (row->mask) {
+		mnl_attr_put_u64(nlh, NL_POLICY_TYPE_ATTR_MASK, row->mask);
+		return;
+	}
 	mnl_attr_put_u64(nlh, NL_POLICY_TYPE_ATTR_MIN_VALUE_U, row->min);
 	mnl_attr_put_u64(nlh, NL_POLICY_TYPE_ATTR_MAX_VALUE_U, row->max ? row->max : limit);
+}
+
+static void put_signed_range(struct nlmsghdr *nlh, const struct nla_policy *row)
+{
+	int64_t min = row->min || row->max ? (int32_t)row->min : INT32_MIN;
+	int64_t max = row->max ? (int32_t)row->max : INT32_MAX;
+
+	mnl_attr_put_u64(nlh, NL_POLICY_TYPE_ATTR_MIN_VALUE_S, (uint64_t)min);
+	mnl_attr_put_u64(nlh, NL_POLICY_TYPE_ATTR_MAX_VALUE_S, (uint64_t)max);
 }
 
 static void put_nested(struct nlmsghdr *nlh, const struct nla_policy *row,
@@ -106,6 +119,9 @@ static unsigned put_limits(struct nlmsghdr *nlh, const struct nla_policy *row,
 	case NLA_K_U64:
 		put_range(nlh, row, UINT64_MAX);
 		return NL_ATTR_TYPE_U64;
+	case NLA_K_S32:
+		put_signed_range(nlh, row);
+		return NL_ATTR_TYPE_S32;
 	case NLA_K_FLAG:
 		return NL_ATTR_TYPE_FLAG;
 	case NLA_K_NESTED:

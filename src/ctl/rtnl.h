@@ -20,6 +20,20 @@
 #include "ip/ip4.h"
 #include "run/instance.h"
 
+/* Attributes of links and routes younger than the headers this builds with. */
+enum {
+	RTNL_LINK_GSO_IPV4_MAX_SIZE = 63,
+	RTNL_LINK_GRO_IPV4_MAX_SIZE = 64,
+	RTNL_LINK_DPLL_PIN = 65,
+	RTNL_LINK_MAX_PACING_OFFLOAD_HORIZON = 66,
+	RTNL_LINK_NETNS_IMMUTABLE = 67,
+	RTNL_LINK_HEADROOM = 68,
+	RTNL_LINK_TAILROOM = 69,
+	RTNL_LINK_MAX = RTNL_LINK_TAILROOM,
+	RTNL_ROUTE_FLOWLABEL = 31,
+	RTNL_ROUTE_MAX = RTNL_ROUTE_FLOWLABEL,
+};
+
 /* Registers NETLINK_ROUTE and subscribes to events; after nl_init(). 0 or -errno. */
 int rtnl_init(struct weft *weft);
 void rtnl_fini(struct weft *weft);
@@ -97,6 +111,8 @@ int rtnl_link_apply(struct nl_req *r, struct netdev *dev, const struct ifinfomsg
 		    const struct nlattr **tb);
 /* The checks before anything changes; dev NULL: of a device to be made. */
 int rtnl_link_check(struct nl_req *r, const struct netdev *dev, const struct nlattr **tb);
+/* IFLA_GSO_MAX_SIZE and its like, cut to what the device can. */
+void rtnl_link_set_offload_sizes(struct netdev *dev, const struct nlattr **tb);
 int rtnl_link_set_flags(struct nl_req *r, struct netdev *dev, const struct ifinfomsg *ifm);
 /* 0, -EINVAL (length), -EADDRNOTAVAIL. */
 int rtnl_link_address_ok(const struct nlattr *a, unsigned addr_len);

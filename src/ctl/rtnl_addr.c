@@ -23,7 +23,7 @@ static const struct nla_policy addr_policy[] = {
 	ROW(IFA_CACHEINFO, UNSPEC, .len = sizeof(struct ifa_cacheinfo)),
 	ROW(IFA_FLAGS, U32),
 	ROW(IFA_RT_PRIORITY, U32),
-	ROW(IFA_TARGET_NETNSID, U32),
+	ROW(IFA_TARGET_NETNSID, S32),
 	ROW(IFA_PROTO, U8),
 };
 
@@ -305,15 +305,13 @@ static int dump_dev(struct nl_dump *d, struct addr_dump *s, struct netdev *dev)
 	return 0;
 }
 
+/* Of any family: who asks for one that is not there gets what there is, and looks for himself. */
 static int rtnl_dumpaddr(struct nl_dump *d)
 {
 	struct addr_dump *s = (struct addr_dump *)d->state;
-	const struct rtgenmsg *g = mnl_nlmsg_get_payload(d->req.nlh);
 	struct netdev *dev;
 	int err;
 
-	if (g->rtgen_family != AF_INET && g->rtgen_family != AF_UNSPEC)
-		return 0;
 	if (!d->ptr) {
 		err = dump_begin(d, s);
 		if (err)

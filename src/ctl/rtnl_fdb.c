@@ -25,8 +25,8 @@ static const struct nla_policy fdb_policy[] = {
 	ROW(NDA_MASTER, U32),
 	ROW(NDA_PROTOCOL, U8),
 	ROW(NDA_NH_ID, U32, .strict_start = 1),
-	ROW(NDA_FDB_EXT_ATTRS, NESTED, .strict_start = 1),
-	ROW(NDA_FLAGS_EXT, U32, .strict_start = 1),
+	ROW(NDA_FDB_EXT_ATTRS, NESTED),
+	ROW(NDA_FLAGS_EXT, U32, .mask = NTF_EXT_MANAGED),
 };
 
 /* ---- telling ---- */
@@ -295,14 +295,14 @@ static int check_dump_strict(struct nl_req *r, struct fdb_dump *s)
  * send struct ifinfomsg. */
 static int check_dump_legacy(struct nl_req *r, struct fdb_dump *s)
 {
-	const struct nlattr *tb[IFLA_MAX + 1];
+	const struct nlattr *tb[RTNL_LINK_MAX + 1];
 	const struct ifinfomsg *ifm = mnl_nlmsg_get_payload(r->nlh);
 	size_t len = mnl_nlmsg_get_payload_len(r->nlh);
 
 	if (len == sizeof(struct ndmsg) || len == sizeof(struct ndmsg) + 8)
 		return 0;
-	int err = rtnl_parse(r, sizeof(*ifm), tb, IFLA_MAX, rtnl_link_policy, rtnl_link_n_policy,
-			     NL_LIBERAL);
+	int err = rtnl_parse(r, sizeof(*ifm), tb, RTNL_LINK_MAX, rtnl_link_policy,
+			     rtnl_link_n_policy, NL_LIBERAL);
 	if (err)
 		return -EINVAL;
 	if (tb[IFLA_MASTER])
@@ -370,7 +370,7 @@ static int fdb_dump(struct nl_dump *d)
 
 static int bridge_dumplink(struct nl_dump *d)
 {
-	const struct nlattr *tb[IFLA_MAX + 1];
+	const struct nlattr *tb[RTNL_LINK_MAX + 1];
 	const struct ifinfomsg *ifm = mnl_nlmsg_get_payload(d->req.nlh);
 	struct extack *ext = &d->req.ext;
 	bool strict = d->req.strict;
@@ -381,11 +381,11 @@ static int bridge_dumplink(struct nl_dump *d)
 		       ifm->ifi_index))
 		return extack_set(ext, -EINVAL,
 				  "Invalid values in header for bridge link dump request");
-	int err = rtnl_parse(&d->req, sizeof(*ifm), tb, IFLA_MAX, rtnl_link_policy,
+	int err = rtnl_parse(&d->req, sizeof(*ifm), tb, RTNL_LINK_MAX, rtnl_link_policy,
 			     rtnl_link_n_policy, strict ? NL_DSTRICT : NL_LIBERAL);
 	if (err)
 		return strict ? err : 0;
-	for (unsigned i = 0; strict && i <= IFLA_MAX; i++)
+	for (unsigned i = 0; strict && i <= RTNL_LINK_MAX; i++)
 		if (tb[i] && i != IFLA_EXT_MASK)
 			return extack_set(ext, -EINVAL,
 					  "Unsupported attribute in bridge link dump request");

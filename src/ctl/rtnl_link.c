@@ -12,6 +12,8 @@ static const struct nla_policy info_policy[] = {
 				  .name = "IFLA_INFO_SLAVE_DATA"},
 };
 
+#define LINK_GSO_MIN 193 /* more than the headers of a TCP segment */
+
 #define ROW(attr, k, ...) [attr] = {attr, NLA_K_##k, .name = #attr, ##__VA_ARGS__}
 
 const struct nla_policy rtnl_link_policy[] = {
@@ -26,9 +28,9 @@ const struct nla_policy rtnl_link_policy[] = {
 	ROW(IFLA_WEIGHT, U32),
 	ROW(IFLA_OPERSTATE, U8),
 	ROW(IFLA_LINKMODE, U8),
-	ROW(IFLA_LINKINFO, NESTED, .nested = info_policy, .n_nested = ARRAY_SIZE(info_policy)),
+	ROW(IFLA_LINKINFO, NESTED),
 	ROW(IFLA_NET_NS_PID, U32),
-	ROW(IFLA_IFALIAS, STRING, .len = 255),
+	ROW(IFLA_IFALIAS, BINARY, .len = IFALIASZ - 1), /* may be empty */
 	ROW(IFLA_VFINFO_LIST, NESTED),
 	ROW(IFLA_VF_PORTS, NESTED),
 	ROW(IFLA_PORT_SELF, NESTED),
@@ -43,16 +45,16 @@ const struct nla_policy rtnl_link_policy[] = {
 	ROW(IFLA_PHYS_PORT_ID, BINARY, .len = 32),
 	ROW(IFLA_CARRIER_CHANGES, U32),
 	ROW(IFLA_PHYS_SWITCH_ID, BINARY, .len = 32),
-	ROW(IFLA_LINK_NETNSID, U32),
+	ROW(IFLA_LINK_NETNSID, S32),
 	ROW(IFLA_PROTO_DOWN, U8),
 	ROW(IFLA_GSO_MAX_SEGS, U32),
-	ROW(IFLA_GSO_MAX_SIZE, U32),
+	ROW(IFLA_GSO_MAX_SIZE, U32, .min = LINK_GSO_MIN),
 	ROW(IFLA_XDP, NESTED),
 	ROW(IFLA_EVENT, U32),
-	ROW(IFLA_TARGET_NETNSID, U32),
+	ROW(IFLA_TARGET_NETNSID, S32),
 	ROW(IFLA_CARRIER_UP_COUNT, U32),
 	ROW(IFLA_CARRIER_DOWN_COUNT, U32),
-	ROW(IFLA_NEW_IFINDEX, U32, .min = 1, .max = INT32_MAX),
+	ROW(IFLA_NEW_IFINDEX, S32, .min = 1),
 	ROW(IFLA_MIN_MTU, U32),
 	ROW(IFLA_MAX_MTU, U32),
 	ROW(IFLA_PROP_LIST, NESTED),
@@ -63,6 +65,13 @@ const struct nla_policy rtnl_link_policy[] = {
 	ROW(IFLA_TSO_MAX_SIZE, REJECT),
 	ROW(IFLA_TSO_MAX_SEGS, REJECT),
 	ROW(IFLA_ALLMULTI, REJECT),
+	ROW(IFLA_PARENT_DEV_NAME, NUL_STRING),
+	ROW(RTNL_LINK_GSO_IPV4_MAX_SIZE, U32, .min = LINK_GSO_MIN),
+	ROW(RTNL_LINK_GRO_IPV4_MAX_SIZE, U32),
+	ROW(RTNL_LINK_DPLL_PIN, UNSPEC, .strict_start = 1),
+	ROW(RTNL_LINK_NETNS_IMMUTABLE, REJECT),
+	ROW(RTNL_LINK_HEADROOM, REJECT),
+	ROW(RTNL_LINK_TAILROOM, REJECT),
 };
 const unsigned rtnl_link_n_policy = ARRAY_SIZE(rtnl_link_policy);
 
@@ -125,18 +134,16 @@ static int check_getlink(struct nl_req *r, const struct nlattr **tb)
 	const struct ifinfomsg *ifm = mnl_nlmsg_get_payload(r->nlh);
 
 	if (mnl_nlmsg_get_payload_len(r->nlh) < sizeof(*ifm))
-		return extack_set(&r->ext, -EINVAL,
-				  r->strict ? "Invalid header for get link"
-					    : "Invalid header length");
+		return extack_set(&r->ext, -EINVAL, "Invalid header for get link");
 	if (!r->strict)
-		return rtnl_parse(r, sizeof(*ifm), tb, IFLA_MAX, rtnl_link_policy,
+		return rtnl_parse(r, sizeof(*ifm), tb, RTNL_LINK_MAX, rtnl_link_policy,
 				  rtnl_link_n_policy, NL_LIBERAL);
 	if (ifm->__ifi_pad || ifm->ifi_type || ifm->ifi_flags || ifm->ifi_change)
 		return extack_set(&r->ext, -EINVAL,
 				  "Invalid values in header for get link request");
-	int err = rtnl_parse(r, sizeof(*ifm), tb, IFLA_MAX, rtnl_link_policy, rtnl_link_n_policy,
-			     NL_DSTRICT);
-	for (unsigned i = 0; !err && i <= IFLA_MAX; i++)
+	int err = rtnl_parse(r, sizeof(*ifm), tb, RTNL_LINK_MAX, rtnl_link_policy,
+			     rtnl_link_n_policy, NL_DSTRICT);
+	for (unsigned i = 0; !err && i <= RTNL_LINK_MAX; i++)
 		if (tb[i] && i != IFLA_IFNAME && i != IFLA_ALT_IFNAME && i != IFLA_EXT_MASK &&
 		    i != IFLA_TARGET_NETNSID)
 			err = extack_set(&r->ext, -EINVAL,
@@ -146,7 +153,7 @@ static int check_getlink(struct nl_req *r, const struct nlattr **tb)
 
 static int rtnl_getlink(struct nl_req *r)
 {
-	const struct nlattr *tb[IFLA_MAX + 1];
+	const struct nlattr *tb[RTNL_LINK_MAX + 1];
 	struct rtnl_link_new how = {.target_nsid = -1};
 	int err = check_getlink(r, tb);
 
@@ -208,8 +215,8 @@ static int check_linkdump(struct nl_req *r, const struct nlattr **tb)
 	if (!r->strict) {
 		/* Programs older than struct ifinfomsg here send struct rtgenmsg. */
 		size_t header = len < sizeof(*ifm) ? sizeof(struct rtgenmsg) : sizeof(*ifm);
-		return rtnl_parse(r, header, tb, IFLA_MAX, rtnl_link_policy, rtnl_link_n_policy,
-				  NL_LIBERAL);
+		return rtnl_parse(r, header, tb, RTNL_LINK_MAX, rtnl_link_policy,
+				  rtnl_link_n_policy, NL_LIBERAL);
 	}
 	if (len < sizeof(*ifm))
 		return extack_set(&r->ext, -EINVAL, "Invalid header for link dump");
@@ -219,7 +226,7 @@ static int check_linkdump(struct nl_req *r, const struct nlattr **tb)
 	if (ifm->ifi_index)
 		return extack_set(&r->ext, -EINVAL,
 				  "Filter by device index not supported for link dumps");
-	return rtnl_parse(r, sizeof(*ifm), tb, IFLA_MAX, rtnl_link_policy, rtnl_link_n_policy,
+	return rtnl_parse(r, sizeof(*ifm), tb, RTNL_LINK_MAX, rtnl_link_policy, rtnl_link_n_policy,
 			  NL_DSTRICT);
 }
 
@@ -228,7 +235,7 @@ static int read_filter(struct nl_req *r, const struct nlattr **tb, struct link_f
 	const struct nlattr *info[IFLA_INFO_MAX + 1];
 	int err;
 
-	for (unsigned i = 0; i <= IFLA_MAX; i++) {
+	for (unsigned i = 0; i <= RTNL_LINK_MAX; i++) {
 		if (!tb[i])
 			continue;
 		if (i == IFLA_TARGET_NETNSID) {
@@ -245,10 +252,8 @@ static int read_filter(struct nl_req *r, const struct nlattr **tb, struct link_f
 		} else if (i == IFLA_LINKINFO) {
 			char kind[64];
 			err = nl_parse_nested(info, IFLA_INFO_MAX, tb[i], info_policy,
-					      ARRAY_SIZE(info_policy), NL_LIBERAL, r->nlh, &r->ext);
-			if (err)
-				return err;
-			if (!info[IFLA_INFO_KIND])
+					      ARRAY_SIZE(info_policy), NL_LIBERAL, r->nlh, NULL);
+			if (err || !info[IFLA_INFO_KIND])
 				continue;
 			nl_get_str(kind, sizeof(kind), info[IFLA_INFO_KIND]);
 			f->kind = dev_kind_find(r->weft->dev, kind);
@@ -273,10 +278,10 @@ static int rtnl_dumplink(struct nl_dump *d)
 	struct netdev *dev;
 
 	if (!f) {
-		const struct nlattr *tb[IFLA_MAX + 1];
-		int err = check_linkdump(&d->req, tb);
-		if (err)
-			return err;
+		const struct nlattr *tb[RTNL_LINK_MAX + 1];
+		int bad = check_linkdump(&d->req, tb);
+		if (bad && d->req.strict)
+			return bad;
 		f = calloc(1, sizeof(*f));
 		if (!f)
 			return -ENOBUFS;
@@ -284,7 +289,8 @@ static int rtnl_dumplink(struct nl_dump *d)
 		d->done = link_dump_done;
 		f->how.target_nsid = -1;
 		f->net = net_get(d->req.net);
-		err = read_filter(&d->req, tb, f);
+		/* A request that cannot be read asks for everything. */
+		int err = bad ? 0 : read_filter(&d->req, tb, f);
 		if (err)
 			return err;
 		d->filtered = f->master || f->kind;

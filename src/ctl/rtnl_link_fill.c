@@ -3,16 +3,6 @@
  */
 #include "ctl/rtnl.h"
 
-/* Attributes younger than the headers this builds with. */
-enum {
-	LINK_GSO_IPV4_MAX_SIZE = 63,
-	LINK_GRO_IPV4_MAX_SIZE = 64,
-	LINK_MAX_PACING_OFFLOAD_HORIZON = 66,
-	LINK_NETNS_IMMUTABLE = 67,
-	LINK_HEADROOM = 68,
-	LINK_TAILROOM = 69,
-};
-
 #define LINK_FIXED 1536 /* bytes of all attributes of bounded size, with room to spare */
 
 size_t rtnl_link_size(const struct netdev *dev)
@@ -34,7 +24,7 @@ static void fill_numbers(struct nlmsghdr *nlh, const struct netdev *dev)
 	mnl_attr_put_u32(nlh, IFLA_TXQLEN, dev->txqlen);
 	mnl_attr_put_u8(nlh, IFLA_OPERSTATE, dev->flags & IFF_UP ? dev->operstate : IF_OPER_DOWN);
 	mnl_attr_put_u8(nlh, IFLA_LINKMODE, dev->linkmode);
-	mnl_attr_put_u8(nlh, LINK_NETNS_IMMUTABLE, !!(dev->features & DEV_F_NETNS_LOCAL));
+	mnl_attr_put_u8(nlh, RTNL_LINK_NETNS_IMMUTABLE, !!(dev->features & DEV_F_NETNS_LOCAL));
 	mnl_attr_put_u32(nlh, IFLA_MTU, dev->mtu);
 	mnl_attr_put_u32(nlh, IFLA_MIN_MTU, dev->min_mtu);
 	mnl_attr_put_u32(nlh, IFLA_MAX_MTU, dev->max_mtu);
@@ -45,11 +35,11 @@ static void fill_numbers(struct nlmsghdr *nlh, const struct netdev *dev)
 	mnl_attr_put_u32(nlh, IFLA_GSO_MAX_SEGS, dev->gso_max_segs);
 	mnl_attr_put_u32(nlh, IFLA_GSO_MAX_SIZE, dev->gso_max_size);
 	mnl_attr_put_u32(nlh, IFLA_GRO_MAX_SIZE, dev->gro_max_size);
-	mnl_attr_put_u32(nlh, LINK_GSO_IPV4_MAX_SIZE, dev->gso_max_size);
-	mnl_attr_put_u32(nlh, LINK_GRO_IPV4_MAX_SIZE, dev->gro_max_size);
+	mnl_attr_put_u32(nlh, RTNL_LINK_GSO_IPV4_MAX_SIZE, dev->gso_ipv4_max_size);
+	mnl_attr_put_u32(nlh, RTNL_LINK_GRO_IPV4_MAX_SIZE, dev->gro_ipv4_max_size);
 	mnl_attr_put_u32(nlh, IFLA_TSO_MAX_SIZE, dev->tso_max_size);
 	mnl_attr_put_u32(nlh, IFLA_TSO_MAX_SEGS, dev->tso_max_segs);
-	mnl_attr_put_u32(nlh, LINK_MAX_PACING_OFFLOAD_HORIZON, 0);
+	mnl_attr_put_u32(nlh, RTNL_LINK_MAX_PACING_OFFLOAD_HORIZON, 0);
 	mnl_attr_put_u32(nlh, IFLA_NUM_RX_QUEUES, dev->n_rxq);
 }
 
@@ -75,8 +65,8 @@ static void fill_state(struct nlmsghdr *nlh, const struct netdev *dev)
 	mnl_attr_put_u32(nlh, IFLA_CARRIER_UP_COUNT, dev->carrier_up_count);
 	mnl_attr_put_u32(nlh, IFLA_CARRIER_DOWN_COUNT, dev->carrier_down_count);
 	/* No driver here asks for room of its own around a packet. */
-	mnl_attr_put_u16(nlh, LINK_HEADROOM, 0);
-	mnl_attr_put_u16(nlh, LINK_TAILROOM, 0);
+	mnl_attr_put_u16(nlh, RTNL_LINK_HEADROOM, 0);
+	mnl_attr_put_u16(nlh, RTNL_LINK_TAILROOM, 0);
 	fill_proto_down(nlh, dev);
 	if (dev->addr_len) {
 		mnl_attr_put(nlh, IFLA_ADDRESS, dev->addr_len, dev->addr);

@@ -48,13 +48,13 @@ void rtnl_link_unhold(struct weft *weft)
 struct newlink {
 	struct nl_req *r;
 	const struct ifinfomsg *ifm;
-	const struct nlattr *tb[IFLA_MAX + 1];
+	const struct nlattr *tb[RTNL_LINK_MAX + 1];
 	const struct nlattr *info[IFLA_INFO_MAX + 1];
 	const struct dev_kind *kind;
 	char kind_name[64];
 	/* a pair's far end: as said in VETH_INFO_PEER, or as the near end */
 	const struct ifinfomsg *peer_ifm;
-	const struct nlattr *peer_tb[IFLA_MAX + 1];
+	const struct nlattr *peer_tb[RTNL_LINK_MAX + 1];
 	char name[IFNAMSIZ], peer_name[IFNAMSIZ];
 };
 
@@ -110,7 +110,7 @@ static int read_peer(struct newlink *l)
 	l->peer_ifm = mnl_attr_get_payload(peer);
 	if (l->peer_ifm->ifi_index < 0)
 		return nl_bad_attr(r, peer, -EINVAL, "ifindex can't be negative");
-	err = nl_parse(l->peer_tb, IFLA_MAX, (const uint8_t *)l->peer_ifm + skip, len - skip,
+	err = nl_parse(l->peer_tb, RTNL_LINK_MAX, (const uint8_t *)l->peer_ifm + skip, len - skip,
 		       rtnl_link_policy, rtnl_link_n_policy, NL_LIBERAL, r->nlh, &r->ext);
 	if (!err)
 		err = rtnl_link_one_netns(r, l->peer_tb, false);
@@ -197,12 +197,7 @@ static void set_first(struct netdev *dev, const struct nlattr **tb)
 		dev->linkmode = nl_get_u8(tb[IFLA_LINKMODE]);
 	if (tb[IFLA_GROUP])
 		dev->group = nl_get_u32(tb[IFLA_GROUP]);
-	if (tb[IFLA_GSO_MAX_SIZE])
-		dev->gso_max_size = MIN(nl_get_u32(tb[IFLA_GSO_MAX_SIZE]), dev->tso_max_size);
-	if (tb[IFLA_GSO_MAX_SEGS])
-		dev->gso_max_segs = MIN(nl_get_u32(tb[IFLA_GSO_MAX_SEGS]), dev->tso_max_segs);
-	if (tb[IFLA_GRO_MAX_SIZE])
-		dev->gro_max_size = MIN(nl_get_u32(tb[IFLA_GRO_MAX_SIZE]), 8u * 65535);
+	rtnl_link_set_offload_sizes(dev, tb);
 }
 
 /* Flags, and the news; on an error the device is still told of, and then goes. */
@@ -278,7 +273,7 @@ static int create(struct newlink *l)
 	if (!n.net)
 		return err;
 	if (tb[IFLA_LINK_NETNSID]) {
-		n.link_net = net_by_id(r->net, (int)nl_get_u32(tb[IFLA_LINK_NETNSID]));
+		n.link_net = net_by_id(n.net, (int)nl_get_u32(tb[IFLA_LINK_NETNSID]));
 		if (!n.link_net) {
 			err = extack_set(&r->ext, -EINVAL, "Unknown network namespace id");
 			goto put;
@@ -371,12 +366,26 @@ static int not_there(struct newlink *l, bool named)
 	return create(l);
 }
 
+/* The namespaces a request names must be there, whatever becomes of it. */
+static int check_nets(struct nl_req *r, const struct nlattr **tb)
+{
+	int err = 0;
+	struct net *net = rtnl_link_dest_net(r, tb, &err);
+
+	if (!net)
+		return err;
+	if (tb[IFLA_LINK_NETNSID] && !net_by_id(net, (int)nl_get_u32(tb[IFLA_LINK_NETNSID])))
+		err = extack_set(&r->ext, -EINVAL, "Unknown network namespace id");
+	net_put(net);
+	return err;
+}
+
 int rtnl_link_newlink(struct nl_req *r)
 {
 	struct newlink l = {.r = r, .ifm = mnl_nlmsg_get_payload(r->nlh)};
 	struct netdev *dev = NULL;
 	bool named;
-	int err = rtnl_parse(r, sizeof(*l.ifm), l.tb, IFLA_MAX, rtnl_link_policy,
+	int err = rtnl_parse(r, sizeof(*l.ifm), l.tb, RTNL_LINK_MAX, rtnl_link_policy,
 			     rtnl_link_n_policy, NL_LIBERAL);
 
 	if (!err)
@@ -395,6 +404,8 @@ int rtnl_link_newlink(struct nl_req *r)
 		err = check_kind(&l);
 	if (!err)
 		err = read_peer(&l);
+	if (!err)
+		err = check_nets(r, l.tb);
 	if (err)
 		return err;
 	return dev ? change(&l, dev) : not_there(&l, named);

@@ -75,6 +75,12 @@ static int check_offload_sizes(struct nl_req *r, const struct netdev *dev, const
 	a = tb[IFLA_GRO_MAX_SIZE];
 	if (a && nl_get_u32(a) > 8 * 65535)
 		return extack_set(&r->ext, -EINVAL, "too big gro_max_size");
+	a = tb[RTNL_LINK_GSO_IPV4_MAX_SIZE];
+	if (a && nl_get_u32(a) > dev->tso_max_size)
+		return extack_set(&r->ext, -EINVAL, "too big gso_ipv4_max_size");
+	a = tb[RTNL_LINK_GRO_IPV4_MAX_SIZE];
+	if (a && nl_get_u32(a) > 8 * 65535)
+		return extack_set(&r->ext, -EINVAL, "too big gro_ipv4_max_size");
 	return 0;
 }
 
@@ -143,14 +149,33 @@ static int set_carrier(struct netdev *dev, bool on)
 	return dev->ops->set_carrier(dev, on);
 }
 
-static void set_offload_sizes(struct netdev *dev, const struct nlattr **tb)
+void rtnl_link_set_offload_sizes(struct netdev *dev, const struct nlattr **tb)
 {
-	if (tb[IFLA_GSO_MAX_SIZE])
-		WRITE_ONCE(dev->gso_max_size, nl_get_u32(tb[IFLA_GSO_MAX_SIZE]));
+	/* The size for all speaks for IPv4 too, as long as an IPv4 packet may have it. */
+	const uint32_t legacy = 65536;
+	uint32_t v;
+
+	if (tb[IFLA_GSO_MAX_SIZE]) {
+		v = MIN(nl_get_u32(tb[IFLA_GSO_MAX_SIZE]), dev->tso_max_size);
+		WRITE_ONCE(dev->gso_max_size, v);
+		if (v <= legacy)
+			WRITE_ONCE(dev->gso_ipv4_max_size, v);
+	}
 	if (tb[IFLA_GSO_MAX_SEGS])
-		WRITE_ONCE(dev->gso_max_segs, nl_get_u32(tb[IFLA_GSO_MAX_SEGS]));
-	if (tb[IFLA_GRO_MAX_SIZE])
-		WRITE_ONCE(dev->gro_max_size, nl_get_u32(tb[IFLA_GRO_MAX_SIZE]));
+		WRITE_ONCE(dev->gso_max_segs,
+			   MIN(nl_get_u32(tb[IFLA_GSO_MAX_SEGS]), dev->tso_max_segs));
+	if (tb[IFLA_GRO_MAX_SIZE]) {
+		v = MIN(nl_get_u32(tb[IFLA_GRO_MAX_SIZE]), 8u * 65535);
+		WRITE_ONCE(dev->gro_max_size, v);
+		if (v <= legacy)
+			WRITE_ONCE(dev->gro_ipv4_max_size, v);
+	}
+	if (tb[RTNL_LINK_GSO_IPV4_MAX_SIZE])
+		WRITE_ONCE(dev->gso_ipv4_max_size,
+			   MIN(nl_get_u32(tb[RTNL_LINK_GSO_IPV4_MAX_SIZE]), dev->tso_max_size));
+	if (tb[RTNL_LINK_GRO_IPV4_MAX_SIZE])
+		WRITE_ONCE(dev->gro_ipv4_max_size,
+			   MIN(nl_get_u32(tb[RTNL_LINK_GRO_IPV4_MAX_SIZE]), 8u * 65535));
 }
 
 static void set_inet_conf(struct in_dev *in, const struct nlattr *conf)
@@ -270,6 +295,31 @@ static int set_identity(struct nl_req *r, struct netdev *dev, const struct ifinf
 	return err;
 }
 
+/* No device has virtual functions. */
+static int check_vfs(const struct nlattr *list)
+{
+	const struct nlattr *a;
+
+	mnl_attr_for_each_nested (a, list)
+		return mnl_attr_get_type(a) == IFLA_VF_INFO ? -EOPNOTSUPP : -EINVAL;
+	return 0;
+}
+
+/* No driver runs programs; a request that attaches none asks for nothing. */
+static int set_xdp(struct nl_req *r, const struct nlattr *nest)
+{
+	const struct nlattr *tb[IFLA_XDP_MAX + 1];
+
+	if (nl_parse_nested(tb, IFLA_XDP_MAX, nest, NULL, 0, NL_LIBERAL, r->nlh, NULL))
+		return -EINVAL;
+	if (tb[IFLA_XDP_ATTACHED] || tb[IFLA_XDP_PROG_ID])
+		return -EINVAL;
+	if (!tb[IFLA_XDP_FD])
+		return 0;
+	return extack_set(&r->ext, -EOPNOTSUPP,
+			  "underlying driver does not support XDP in native mode");
+}
+
 static int set_state(struct nl_req *r, struct netdev *dev, const struct nlattr **tb)
 {
 	int err = 0;
@@ -282,21 +332,23 @@ static int set_state(struct nl_req *r, struct netdev *dev, const struct nlattr *
 		err = netdev_set_txqlen(dev, nl_get_u32(tb[IFLA_TXQLEN]));
 	if (err)
 		return err;
-	set_offload_sizes(dev, tb);
+	rtnl_link_set_offload_sizes(dev, tb);
 	if (tb[IFLA_OPERSTATE])
 		netdev_set_operstate(dev, nl_get_u8(tb[IFLA_OPERSTATE]));
 	if (tb[IFLA_LINKMODE])
 		set_linkmode(dev, nl_get_u8(tb[IFLA_LINKMODE]));
-	if (tb[IFLA_VFINFO_LIST] || tb[IFLA_VF_PORTS] || tb[IFLA_PORT_SELF])
+	if (tb[IFLA_VFINFO_LIST])
+		err = check_vfs(tb[IFLA_VFINFO_LIST]);
+	if (err)
+		return err;
+	if (tb[IFLA_VF_PORTS] || tb[IFLA_PORT_SELF])
 		return -EOPNOTSUPP;
 	if (tb[IFLA_AF_SPEC])
 		err = set_af_spec(dev, tb[IFLA_AF_SPEC]);
 	if (!err && (tb[IFLA_PROTO_DOWN] || tb[IFLA_PROTO_DOWN_REASON]))
 		err = set_proto_down(r, dev, tb);
 	if (!err && tb[IFLA_XDP])
-		err = extack_set(&r->ext, -EOPNOTSUPP,
-				 "underlying driver does not support XDP in "
-				 "native mode");
+		err = set_xdp(r, tb[IFLA_XDP]);
 	return err;
 }
 
@@ -318,10 +370,10 @@ int rtnl_link_apply(struct nl_req *r, struct netdev *dev, const struct ifinfomsg
 
 int rtnl_link_setlink(struct nl_req *r)
 {
-	const struct nlattr *tb[IFLA_MAX + 1];
+	const struct nlattr *tb[RTNL_LINK_MAX + 1];
 	const struct ifinfomsg *ifm = mnl_nlmsg_get_payload(r->nlh);
-	int err = rtnl_parse(r, sizeof(*ifm), tb, IFLA_MAX, rtnl_link_policy, rtnl_link_n_policy,
-			     NL_LIBERAL);
+	int err = rtnl_parse(r, sizeof(*ifm), tb, RTNL_LINK_MAX, rtnl_link_policy,
+			     rtnl_link_n_policy, NL_LIBERAL);
 
 	if (!err)
 		err = rtnl_link_one_netns(r, tb, false);
@@ -372,12 +424,12 @@ static int delete_group(struct net *net, uint32_t group)
 
 int rtnl_link_dellink(struct nl_req *r)
 {
-	const struct nlattr *tb[IFLA_MAX + 1];
+	const struct nlattr *tb[RTNL_LINK_MAX + 1];
 	const struct ifinfomsg *ifm = mnl_nlmsg_get_payload(r->nlh);
 	struct netdev *dev;
 	struct net *net;
-	int err = rtnl_parse(r, sizeof(*ifm), tb, IFLA_MAX, rtnl_link_policy, rtnl_link_n_policy,
-			     NL_LIBERAL);
+	int err = rtnl_parse(r, sizeof(*ifm), tb, RTNL_LINK_MAX, rtnl_link_policy,
+			     rtnl_link_n_policy, NL_LIBERAL);
 
 	if (!err)
 		err = rtnl_link_one_netns(r, tb, true);
@@ -404,12 +456,12 @@ int rtnl_link_dellink(struct nl_req *r)
 
 static int linkprop(struct nl_req *r)
 {
-	const struct nlattr *tb[IFLA_MAX + 1], *a;
+	const struct nlattr *tb[RTNL_LINK_MAX + 1], *a;
 	const struct ifinfomsg *ifm = mnl_nlmsg_get_payload(r->nlh);
 	bool add = r->nlh->nlmsg_type == RTM_NEWLINKPROP;
 	struct netdev *dev;
-	int err = rtnl_parse(r, sizeof(*ifm), tb, IFLA_MAX, rtnl_link_policy, rtnl_link_n_policy,
-			     NL_STRICT);
+	int err = rtnl_parse(r, sizeof(*ifm), tb, RTNL_LINK_MAX, rtnl_link_policy,
+			     rtnl_link_n_policy, NL_STRICT);
 
 	if (!err)
 		err = rtnl_link_one_netns(r, tb, true);

@@ -27,8 +27,8 @@ static const struct nla_policy neigh_policy[] = {
 	ROW(NDA_MASTER, U32),
 	ROW(NDA_PROTOCOL, U8),
 	ROW(NDA_NH_ID, U32, .strict_start = 1),
-	ROW(NDA_FDB_EXT_ATTRS, NESTED, .strict_start = 1),
-	ROW(NDA_FLAGS_EXT, U32, .strict_start = 1),
+	ROW(NDA_FDB_EXT_ATTRS, NESTED),
+	ROW(NDA_FLAGS_EXT, U32, .mask = NTF_EXT_MANAGED),
 };
 
 static struct neigh_table *find_table(struct weft *weft, unsigned family)
@@ -138,8 +138,6 @@ static int read_new(struct nl_req *r, struct neigh_request *q)
 
 	if (err)
 		return err;
-	if (tb[NDA_FLAGS_EXT] && (nl_get_u32(tb[NDA_FLAGS_EXT]) & ~(uint32_t)NTF_EXT_MANAGED))
-		return nl_bad_attr(r, tb[NDA_FLAGS_EXT], -EINVAL, "reserved bit set");
 	if (!tb[NDA_DST])
 		return extack_set(&r->ext, -EINVAL, "Network address not specified");
 	q->ndm = mnl_nlmsg_get_payload(r->nlh);
@@ -293,7 +291,7 @@ static int check_get(struct nl_req *r, const struct nlattr **tb)
 	if (!tb[NDA_DST]) {
 		ext->has_miss = 1;
 		ext->miss_type = NDA_DST;
-		return extack_set(ext, -EINVAL, "Network address not specified");
+		return -EINVAL;
 	}
 	for (unsigned i = 0; i <= NDA_MAX; i++)
 		if (tb[i] && i != NDA_DST)

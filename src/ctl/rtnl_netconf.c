@@ -6,6 +6,7 @@
 
 #include "ctl/rtnl.h"
 
+#define NETCONF_MAX  9 /* NETCONFA_FORCE_FORWARDING */
 #define NETCONF_SIZE (sizeof(struct netconfmsg) + 80)
 
 /* Attributes of a message, in order, and the settings they show. */
@@ -21,11 +22,15 @@ static const struct {
 };
 
 static const struct nla_policy netconf_policy[] = {
-	[NETCONFA_IFINDEX] = {NETCONFA_IFINDEX, NLA_K_U32, .name = "NETCONFA_IFINDEX"},
-	[NETCONFA_FORWARDING] = {NETCONFA_FORWARDING, NLA_K_U32, .name = "NETCONFA_FORWARDING"},
-	[NETCONFA_RP_FILTER] = {NETCONFA_RP_FILTER, NLA_K_U32, .name = "NETCONFA_RP_FILTER"},
-	[NETCONFA_PROXY_NEIGH] = {NETCONFA_PROXY_NEIGH, NLA_K_U32, .name = "NETCONFA_PROXY_NEIGH"},
-	[NETCONFA_IGNORE_ROUTES_WITH_LINKDOWN] = {NETCONFA_IGNORE_ROUTES_WITH_LINKDOWN, NLA_K_U32,
+	[NETCONFA_IFINDEX] = {NETCONFA_IFINDEX, NLA_K_UNSPEC, .len = 4, .name = "NETCONFA_IFINDEX"},
+	[NETCONFA_FORWARDING] = {NETCONFA_FORWARDING, NLA_K_UNSPEC, .len = 4,
+				 .name = "NETCONFA_FORWARDING"},
+	[NETCONFA_RP_FILTER] = {NETCONFA_RP_FILTER, NLA_K_UNSPEC, .len = 4,
+				.name = "NETCONFA_RP_FILTER"},
+	[NETCONFA_PROXY_NEIGH] = {NETCONFA_PROXY_NEIGH, NLA_K_UNSPEC, .len = 4,
+				  .name = "NETCONFA_PROXY_NEIGH"},
+	[NETCONFA_IGNORE_ROUTES_WITH_LINKDOWN] = {NETCONFA_IGNORE_ROUTES_WITH_LINKDOWN,
+						  NLA_K_UNSPEC, .len = 4,
 						  .name = "NETCONFA_IGNORE_ROUTES_WITH_LINKDOWN"},
 };
 
@@ -77,9 +82,9 @@ static int check_get(struct nl_req *r, const struct nlattr **tb)
 
 	if (mnl_nlmsg_get_payload_len(r->nlh) < header)
 		return extack_set(&r->ext, -EINVAL, "ipv4: Invalid header for netconf get request");
-	err = rtnl_parse(r, header, tb, NETCONFA_MAX, netconf_policy, ARRAY_SIZE(netconf_policy),
+	err = rtnl_parse(r, header, tb, NETCONF_MAX, netconf_policy, ARRAY_SIZE(netconf_policy),
 			 r->strict ? NL_DSTRICT : NL_LIBERAL);
-	for (unsigned i = 0; !err && r->strict && i <= NETCONFA_MAX; i++)
+	for (unsigned i = 0; !err && r->strict && i <= NETCONF_MAX; i++)
 		if (tb[i] && i != NETCONFA_IFINDEX)
 			err = extack_set(&r->ext, -EINVAL,
 					 "ipv4: Unsupported attribute in netconf get request");
@@ -88,7 +93,7 @@ static int check_get(struct nl_req *r, const struct nlattr **tb)
 
 static int netconf_get(struct nl_req *r)
 {
-	const struct nlattr *tb[NETCONFA_MAX + 1];
+	const struct nlattr *tb[NETCONF_MAX + 1];
 	const struct ip4_conf *conf;
 	int err = check_get(r, tb);
 
@@ -126,7 +131,7 @@ static int check_dump(struct nl_req *r)
 	if (len < header)
 		return extack_set(&r->ext, -EINVAL,
 				  "ipv4: Invalid header for netconf dump request");
-	if (len > MNL_ALIGN(header))
+	if (len != MNL_ALIGN(header))
 		return extack_set(&r->ext, -EINVAL,
 				  "ipv4: Invalid data after header in netconf dump request");
 	return 0;

@@ -6,10 +6,14 @@
 
 #include "ctl/rtnl.h"
 
+/* younger than the headers this builds with */
+enum { NEXTHOP_OP_FLAGS = 14, NEXTHOP_MAX = 14 };
+
 #define ROW(attr, k, ...) [attr] = {attr, NLA_K_##k, .name = #attr, ##__VA_ARGS__}
 
 static const struct nla_policy get_policy[] = {
 	ROW(NHA_ID, U32),
+	ROW(NEXTHOP_OP_FLAGS, U32, .mask = 3),
 };
 
 static const struct nla_policy dump_policy[] = {
@@ -17,6 +21,7 @@ static const struct nla_policy dump_policy[] = {
 	ROW(NHA_GROUPS, FLAG),
 	ROW(NHA_MASTER, U32),
 	ROW(NHA_FDB, FLAG),
+	ROW(NEXTHOP_OP_FLAGS, U32, .mask = 3),
 };
 
 static int check_header(struct nl_req *r, const char *text)
@@ -30,8 +35,8 @@ static int check_header(struct nl_req *r, const char *text)
 
 static int nexthop_dump(struct nl_dump *d)
 {
-	const struct nlattr *tb[NHA_MAX + 1];
-	int err = rtnl_parse(&d->req, sizeof(struct nhmsg), tb, NHA_MASTER, dump_policy,
+	const struct nlattr *tb[NEXTHOP_MAX + 1];
+	int err = rtnl_parse(&d->req, sizeof(struct nhmsg), tb, NEXTHOP_MAX, dump_policy,
 			     ARRAY_SIZE(dump_policy), NL_STRICT);
 
 	return err ? err
@@ -40,8 +45,8 @@ static int nexthop_dump(struct nl_dump *d)
 
 static int nexthop_find(struct nl_req *r)
 {
-	const struct nlattr *tb[NHA_MAX + 1];
-	int err = rtnl_parse(r, sizeof(struct nhmsg), tb, NHA_ID, get_policy,
+	const struct nlattr *tb[NEXTHOP_MAX + 1];
+	int err = rtnl_parse(r, sizeof(struct nhmsg), tb, NEXTHOP_MAX, get_policy,
 			     ARRAY_SIZE(get_policy), NL_STRICT);
 
 	if (!err)

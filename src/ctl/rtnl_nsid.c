@@ -8,10 +8,10 @@
 #define ROW(attr, k) [attr] = {attr, NLA_K_##k, .name = #attr}
 
 static const struct nla_policy nsid_policy[] = {
-	ROW(NETNSA_NSID, U32),
+	ROW(NETNSA_NSID, S32),
 	ROW(NETNSA_PID, U32),
 	ROW(NETNSA_FD, U32),
-	ROW(NETNSA_TARGET_NSID, U32),
+	ROW(NETNSA_TARGET_NSID, S32),
 };
 
 #define NSID_SIZE (sizeof(struct rtgenmsg) + 32)

@@ -26,8 +26,8 @@ const struct nla_policy rtnl_route_policy[] = {
 	ROW(RTA_ENCAP, NESTED),
 	ROW(RTA_UID, U32),
 	ROW(RTA_IP_PROTO, U8),
-	ROW(RTA_SPORT, U16, .strict_start = 1),
-	ROW(RTA_DPORT, U16, .strict_start = 1),
+	ROW(RTA_SPORT, U16),
+	ROW(RTA_DPORT, U16),
 	ROW(RTA_NH_ID, U32, .strict_start = 1),
 };
 const unsigned rtnl_route_n_policy = ARRAY_SIZE(rtnl_route_policy);
@@ -118,7 +118,7 @@ static int read_via(struct nl_req *r, const struct nlattr *a, struct route_confi
 	const struct rtvia *via = mnl_attr_get_payload(a);
 	size_t len = mnl_attr_get_payload_len(a);
 
-	if (len < offsetof(struct rtvia, rtvia_addr) + 1)
+	if (len < offsetof(struct rtvia, rtvia_addr))
 		return extack_set(&r->ext, -EINVAL, "Invalid attribute length for RTA_VIA");
 	len -= offsetof(struct rtvia, rtvia_addr);
 	switch (via->rtvia_family) {
@@ -154,18 +154,18 @@ static int read_nexthop(struct nl_req *r, const struct nlattr *gateway, const st
 static int read_multipath(struct nl_req *r, const struct nlattr *a, struct route_config *cfg)
 {
 	const struct rtnexthop *nh = mnl_attr_get_payload(a);
-	const struct nlattr *tb[RTA_MAX + 1];
+	const struct nlattr *tb[RTNL_ROUTE_MAX + 1];
 	size_t len = mnl_attr_get_payload_len(a);
 
 	if (nh->rtnh_len < sizeof(*nh) || nh->rtnh_len > len)
 		return extack_set(&r->ext, -EINVAL,
-				  "Invalid nexthop configuration - extra data after nexthop");
+				  "Invalid nexthop configuration - extra data after nexthops");
 	if (MNL_ALIGN((size_t)nh->rtnh_len) < len)
 		return extack_set(&r->ext, -EOPNOTSUPP, "Multipath routes are not supported");
 	if (cfg->has_gateway || cfg->oif)
 		return extack_set(&r->ext, -EINVAL, "Nexthop gateway does not match RTA_GATEWAY");
-	int err = nl_parse(tb, RTA_MAX, nh + 1, nh->rtnh_len - sizeof(*nh), rtnl_route_policy,
-			   rtnl_route_n_policy, NL_LIBERAL, r->nlh, &r->ext);
+	int err = nl_parse(tb, RTNL_ROUTE_MAX, nh + 1, nh->rtnh_len - sizeof(*nh),
+			   rtnl_route_policy, rtnl_route_n_policy, NL_LIBERAL, r->nlh, &r->ext);
 	if (err)
 		return err;
 	if (nh->rtnh_flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN))
@@ -187,9 +187,9 @@ static int refuse_unknown(struct nl_req *r, const struct nlattr **tb,
 				"Nexthop specification and nexthop id are mutually exclusive");
 		return extack_set(&r->ext, -EINVAL, "Nexthop id does not exist");
 	}
-	if (tb[RTA_ENCAP] ||
-	    (tb[RTA_ENCAP_TYPE] && mnl_attr_get_payload_len(tb[RTA_ENCAP_TYPE]) >= 2 &&
-	     mnl_attr_get_u16(tb[RTA_ENCAP_TYPE])))
+	bool encap = tb[RTA_ENCAP] && r->nlh->nlmsg_type == RTM_NEWROUTE;
+	const struct nlattr *type = tb[RTA_ENCAP_TYPE];
+	if (encap || (type && mnl_attr_get_payload_len(type) >= 2 && mnl_attr_get_u16(type)))
 		return extack_set(&r->ext, -EOPNOTSUPP,
 				  "CONFIG_LWTUNNEL is not enabled in this kernel");
 	return 0;
@@ -243,10 +243,12 @@ static void read_plain(const struct nlattr **tb, struct route_config *cfg)
 
 static int read_config(struct nl_req *r, struct route_config *cfg)
 {
-	const struct nlattr *tb[RTA_MAX + 1];
-	int err = rtnl_parse(r, sizeof(struct rtmsg), tb, RTA_MAX, rtnl_route_policy,
-			     rtnl_route_n_policy, NL_LIBERAL);
+	const struct nlattr *tb[RTNL_ROUTE_MAX + 1];
 
+	if (mnl_nlmsg_get_payload_len(r->nlh) < sizeof(struct rtmsg))
+		return -EINVAL;
+	int err = rtnl_parse(r, sizeof(struct rtmsg), tb, RTNL_ROUTE_MAX, rtnl_route_policy,
+			     rtnl_route_n_policy, NL_LIBERAL);
 	if (err)
 		return err;
 	read_header(r, cfg);
@@ -260,8 +262,14 @@ static int read_config(struct nl_req *r, struct route_config *cfg)
 		err = check_prefix(r, cfg);
 	if (!err)
 		err = refuse_unknown(r, tb, cfg);
-	if (!err && tb[RTA_MULTIPATH])
+	if (!err && tb[RTA_MULTIPATH]) {
 		err = read_multipath(r, tb[RTA_MULTIPATH], cfg);
+		/* No route has such next hops, so there is none to delete. */
+		if (err && r->nlh->nlmsg_type == RTM_DELROUTE) {
+			r->ext = (struct extack){0};
+			err = -ESRCH;
+		}
+	}
 	if (!err && tb[RTA_METRICS])
 		err = read_metrics(r, tb[RTA_METRICS], cfg->metrics);
 	return err;

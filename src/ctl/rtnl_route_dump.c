@@ -73,7 +73,7 @@ _Static_assert(sizeof(struct route_dump) <= sizeof(((struct nl_dump *)0)->state)
 
 static int strict_filter(struct nl_dump *d, struct route_dump *s)
 {
-	const struct nlattr *tb[RTA_MAX + 1];
+	const struct nlattr *tb[RTNL_ROUTE_MAX + 1];
 	const struct rtmsg *rtm = mnl_nlmsg_get_payload(d->req.nlh);
 	struct extack *ext = &d->req.ext;
 
@@ -86,11 +86,11 @@ static int strict_filter(struct nl_dump *d, struct route_dump *s)
 	s->protocol = rtm->rtm_protocol;
 	s->type = rtm->rtm_type;
 	s->table = rtm->rtm_table;
-	int err = rtnl_parse(&d->req, sizeof(*rtm), tb, RTA_MAX, rtnl_route_policy,
+	int err = rtnl_parse(&d->req, sizeof(*rtm), tb, RTNL_ROUTE_MAX, rtnl_route_policy,
 			     rtnl_route_n_policy, NL_DSTRICT);
 	if (err)
 		return err;
-	for (unsigned i = 0; i <= RTA_MAX; i++) {
+	for (unsigned i = 0; i <= RTNL_ROUTE_MAX; i++) {
 		if (!tb[i])
 			continue;
 		if (i == RTA_TABLE) {
@@ -152,13 +152,10 @@ static int dump_one(const struct route *rt, void *arg)
 	return 0;
 }
 
+/* Of any family: who asks for one that is not there gets what there is, and looks for himself. */
 int rtnl_route_dump(struct nl_dump *d)
 {
 	struct route_dump *s = (struct route_dump *)d->state;
-	const struct rtgenmsg *g = mnl_nlmsg_get_payload(d->req.nlh);
-
-	if (g->rtgen_family != AF_INET && g->rtgen_family != AF_UNSPEC)
-		return 0;
 	if (!s->begun) {
 		int err = dump_begin(d, s);
 		if (err)

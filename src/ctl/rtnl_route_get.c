@@ -48,14 +48,14 @@ static int check_strict(struct nl_req *r, const struct rtmsg *rtm, const struct 
 	if (rtm->rtm_flags & ~(RTM_F_NOTIFY | RTM_F_LOOKUP_TABLE | RTM_F_FIB_MATCH))
 		return extack_set(&r->ext, -EINVAL,
 				  "ipv4: Unsupported rtm_flags for route get request");
-	int err = rtnl_parse(r, sizeof(*rtm), tb, RTA_MAX, rtnl_route_policy, rtnl_route_n_policy,
-			     NL_DSTRICT);
+	int err = rtnl_parse(r, sizeof(*rtm), tb, RTNL_ROUTE_MAX, rtnl_route_policy,
+			     rtnl_route_n_policy, NL_DSTRICT);
 	if (err)
 		return err;
 	if ((tb[RTA_SRC] && !rtm->rtm_src_len) || (tb[RTA_DST] && !rtm->rtm_dst_len))
 		return extack_set(&r->ext, -EINVAL,
 				  "ipv4: rtm_src_len and rtm_dst_len must be 32 for IPv4");
-	for (unsigned i = 0; i <= RTA_MAX; i++)
+	for (unsigned i = 0; i <= RTNL_ROUTE_MAX; i++)
 		if (tb[i] && !may_ask_by(i))
 			return extack_set(&r->ext, -EINVAL,
 					  "ipv4: Unsupported attribute in route get request");
@@ -217,7 +217,7 @@ static int match_fill(struct nlmsghdr *nlh, struct net *net, const struct query 
 
 int rtnl_route_get(struct nl_req *r)
 {
-	const struct nlattr *tb[RTA_MAX + 1];
+	const struct nlattr *tb[RTNL_ROUTE_MAX + 1];
 	struct query q = {.table = RT_TABLE_MAIN};
 	int err;
 
@@ -227,7 +227,7 @@ int rtnl_route_get(struct nl_req *r)
 	if (r->strict)
 		err = check_strict(r, q.rtm, tb);
 	else
-		err = rtnl_parse(r, sizeof(*q.rtm), tb, RTA_MAX, rtnl_route_policy,
+		err = rtnl_parse(r, sizeof(*q.rtm), tb, RTNL_ROUTE_MAX, rtnl_route_policy,
 				 rtnl_route_n_policy, NL_LIBERAL);
 	if (!err)
 		err = read_query(r, tb, &q);

@@ -36,7 +36,7 @@ static int check_request(struct nl_req *r, bool dump)
 		return extack_set(&r->ext, -EINVAL,
 				  "Invalid values in header for stats dump request");
 	if (m->filter_mask > FILTER_ALL)
-		return extack_set(&r->ext, -EINVAL, "Invalid stats filter mask");
+		return extack_set(&r->ext, -EINVAL, "Invalid stats requested through filter mask");
 	return 0;
 }
 
@@ -106,7 +106,7 @@ static int stats_get(struct nl_req *r)
 
 	if (err)
 		return err;
-	if ((int)m->ifindex <= 0)
+	if (!m->ifindex)
 		return -EINVAL;
 	dev = net_dev_by_index(r->net, (int)m->ifindex);
 	if (!dev)

@@ -25,6 +25,7 @@ static void ether_defaults(struct netdev *dev)
 	dev->max_mtu = ETH_DATA_LEN;
 	dev->txqlen = 1000;
 	dev->gso_max_size = dev->gro_max_size = dev->tso_max_size = 65536;
+	dev->gso_ipv4_max_size = dev->gro_ipv4_max_size = 65536;
 	dev->gso_max_segs = dev->tso_max_segs = 65535;
 	dev->operstate = IF_OPER_UNKNOWN;
 	dev->carrier = true;

@@ -187,6 +187,7 @@ struct netdev {
 	uint32_t txqlen, group;
 	uint32_t min_mtu, max_mtu;
 	uint32_t gso_max_size, gso_max_segs, gro_max_size, tso_max_size, tso_max_segs;
+	uint32_t gso_ipv4_max_size, gro_ipv4_max_size;
 	uint8_t operstate, linkmode, dormant, testing;
 	uint8_t addr_assign_type; /* NET_ADDR_* */
 	uint8_t name_assign_type; /* NET_NAME_* */
