@@ -48,12 +48,12 @@ struct ns {
 	struct table_item by_inode; /* in daemon.ns_files */
 };
 
-/* A name in <dir>/netns that stands for a namespace. */
+/* A name in <dir>/netns that stands for a namespace, or any absolute path where it is mounted. */
 struct ns_name {
 	struct cds_list_head link; /* in daemon.names */
 	struct table_item by_name; /* in daemon.by_name */
 	struct ns *ns;
-	char name[NAME_MAX + 1];
+	char name[];
 };
 
 struct token {
@@ -184,6 +184,9 @@ int ns_file(struct ns *ns);
 int token_new(struct ns *ns);
 int ns_name(struct daemon *d, struct ns *ns, const char *name);
 int ns_unname(struct daemon *d, const char *name);
+/* The file of ns was mounted at path by the kernel; and is no longer. */
+int ns_mounted(struct ns *ns, const char *path);
+int ns_unmounted(struct daemon *d, const char *path);
 /* The namespace of a process; NULL with *err. Borrows. */
 struct ns *ns_of_pid(struct daemon *d, pid_t pid, int *err);
 extern const struct nl_resolver ns_resolver;

@@ -309,14 +309,28 @@ static int replace(struct ns *ns, const char *name)
 	return link(path, tmp) ? -errno : place(ns->d, tmp, name);
 }
 
+/* Notes that name, a whole path or not, stands for ns. */
+static void name_add(struct ns *ns, struct ns_name *n, const char *name)
+{
+	struct daemon *d = ns->d;
+	struct ns_name *old = find_name(d, name);
+
+	strcpy(n->name, name);
+	n->ns = ns_get(ns);
+	if (old)
+		name_free(old);
+	cds_list_add(&n->link, &d->names);
+	table_add(&d->by_name, &n->by_name, name_hash(d, name));
+}
+
 int ns_name(struct daemon *d, struct ns *ns, const char *name)
 {
-	struct ns_name *old, *n;
+	struct ns_name *n;
 
 	name = plain_name(name);
 	if (!name)
 		return -EINVAL;
-	n = calloc(1, sizeof(*n));
+	n = calloc(1, sizeof(*n) + strlen(name) + 1);
 	if (!n)
 		return -ENOMEM;
 	int err = !ns->has_file && adopt(ns, name) ? 0 : replace(ns, name);
@@ -324,13 +338,27 @@ int ns_name(struct daemon *d, struct ns *ns, const char *name)
 		free(n);
 		return err;
 	}
-	snprintf(n->name, sizeof(n->name), "%s", name);
-	n->ns = ns_get(ns);
-	old = find_name(d, name);
-	if (old)
-		name_free(old);
-	cds_list_add(&n->link, &d->names);
-	table_add(&d->by_name, &n->by_name, name_hash(d, name));
+	name_add(ns, n, name);
+	return 0;
+}
+
+int ns_mounted(struct ns *ns, const char *path)
+{
+	struct ns_name *n = *path == '/' ? calloc(1, sizeof(*n) + strlen(path) + 1) : NULL;
+
+	if (!n)
+		return *path == '/' ? -ENOMEM : -EINVAL;
+	name_add(ns, n, path);
+	return 0;
+}
+
+int ns_unmounted(struct daemon *d, const char *path)
+{
+	struct ns_name *n = *path == '/' ? find_name(d, path) : NULL;
+
+	if (!n)
+		return -EINVAL;
+	name_free(n);
 	return 0;
 }
 

@@ -313,12 +313,16 @@ static int op_ns_name(struct call *k)
 {
 	struct ns *ns = k->req->arg0 ? ns_by_ino(k->d, k->req->arg0) : k->c->ns;
 
-	return ns ? ns_name(k->d, ns, (const char *)k->data) : -EINVAL;
+	if (!ns)
+		return -EINVAL;
+	return k->req->arg1 ? ns_mounted(ns, (const char *)k->data)
+			    : ns_name(k->d, ns, (const char *)k->data);
 }
 
 static int op_ns_unname(struct call *k)
 {
-	return ns_unname(k->d, (const char *)k->data);
+	return k->req->arg1 ? ns_unmounted(k->d, (const char *)k->data)
+			    : ns_unname(k->d, (const char *)k->data);
 }
 
 /* ---- files ---- */

@@ -24,6 +24,7 @@ static bool make_base(const char *path)
 
 const char *rundir_base(void)
 {
+	static const char *const places[] = {"/dev/shm", "/tmp"};
 	static char base[PATH_MAX];
 	const char *own = getenv("WEFT_RUNDIR"), *xdg = getenv("XDG_RUNTIME_DIR");
 	char path[PATH_MAX];
@@ -42,11 +43,13 @@ const char *rundir_base(void)
 			/* a variable that was inherited from another user does not count */
 			made = make_base(path) && !access(path, W_OK | X_OK);
 		}
-		if (!made) {
-			snprintf(path, sizeof(path), "/tmp/weft-%u", (unsigned)geteuid());
-			if (!make_base(path))
-				die(1, "%s: %s", path, strerror(errno));
+		/* in memory, if there is such a place: namespaces are files */
+		for (unsigned i = 0; !made && i < ARRAY_SIZE(places); i++) {
+			snprintf(path, sizeof(path), "%s/weft-%u", places[i], (unsigned)geteuid());
+			made = make_base(path);
 		}
+		if (!made)
+			die(1, "%s: %s", path, strerror(errno));
 	}
 	if (lstat(path, &st) || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() ||
 	    (st.st_mode & 077))

@@ -5,6 +5,7 @@
 #include <linux/filter.h>
 #include <linux/if_vlan.h>
 #include <linux/net_tstamp.h>
+#include <linux/nsfs.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <net/if_arp.h>
@@ -15,6 +16,7 @@
 
 #include "ioctl.h"
 #include "msg.h"
+#include "ns.h"
 
 enum {
 	SOCK_IOC = 0x89,
@@ -197,8 +199,11 @@ SHIM_API int ioctl(int fd, unsigned long cmd, ...)
 	bool inq = cmd == FIONREAD;
 	bool sock = _IOC_TYPE(cmd) == SOCK_IOC || cmd == TIOCOUTQ;
 
-	if (!sock && !inq)
-		return REAL(ioctl)(fd, cmd, arg);
+	if (!sock && !inq) {
+		int result;
+		bool done = _IOC_TYPE(cmd) == NSIO && ns_ioctl(fd, cmd, &result);
+		return done ? result : REAL(ioctl)(fd, cmd, arg);
+	}
 	if (!shim_sock(fd, &s))
 		return is_for_devices(cmd) && shim_on() ? io_foreign(fd, cmd, arg)
 							: REAL(ioctl)(fd, cmd, arg);

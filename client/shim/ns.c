@@ -6,7 +6,10 @@
  * they enter: we show it without that, so where the kernel refuses, nothing is missing and success
  * is told; but only to a thread that has entered a namespace of the network just before.
  */
+#include "ns.h"
+
 #include <errno.h>
+#include <linux/nsfs.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -73,19 +76,25 @@ static uint64_t ns_of_fd(int fd)
 	return syscall(SYS_newfstatat, fd, "", &st, AT_EMPTY_PATH) ? 0 : ns_of_file(&st);
 }
 
-static uint64_t ns_of_path(const char *path)
+static uint64_t ns_at(const char *path)
 {
 	struct stat st;
+
+	return syscall(SYS_newfstatat, AT_FDCWD, path, &st, 0) ? 0 : ns_of_file(&st);
+}
+
+static uint64_t ns_of(const struct path *p)
+{
+	return p->kind == PATH_NS ? p->ino : ns_at(p->text);
+}
+
+static uint64_t ns_of_path(const char *path)
+{
 	struct path p;
 
-	if (path_ours(AT_FDCWD, path, true, &p)) {
-		if (p.kind == PATH_NS)
-			return p.ino;
-		if (p.kind == PATH_NET)
-			return 0;
-		path = p.text;
-	}
-	return syscall(SYS_newfstatat, AT_FDCWD, path, &st, 0) ? 0 : ns_of_file(&st);
+	if (!path_ours(AT_FDCWD, path, true, &p))
+		return ns_at(path);
+	return p.kind == PATH_NET ? 0 : ns_of(&p);
 }
 
 /* The process that a pidfd is of, or 0. */
@@ -134,6 +143,25 @@ SHIM_API int setns(int fd, int type)
 	if (type && (pid = pid_of_fd(fd)))
 		return set_of_pid(fd, pid, type);
 	return REAL(setns)(fd, type);
+}
+
+/* ---- ioctl ---- */
+
+bool ns_ioctl(int fd, unsigned long cmd, int *result)
+{
+	if (!shim_on() || !ns_of_fd(fd))
+		return false;
+	switch (cmd) {
+	case NS_GET_NSTYPE:
+		*result = CLONE_NEWNET;
+		return true;
+	case NS_GET_USERNS:
+		*result = REAL(open)("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
+		return true;
+	default:
+		*result = shim_ret(-EINVAL);
+		return true;
+	}
 }
 
 /* ---- clone ---- */
@@ -245,6 +273,30 @@ static bool is_for_sys(const char *target, const char *type, unsigned long flags
 	return !strcmp(target, "/sys") && type && !strcmp(type, "sysfs");
 }
 
+/* A namespace lives as long as its file is mounted somewhere. */
+static void note_mount(uint32_t op, uint64_t ino, const char *target)
+{
+	char path[PATH_MAX];
+	struct shim_req r = {.op = op, .arg = {ino, 1}, .data = path};
+
+	if (!REAL(realpath)(target, path))
+		return;
+	r.len = strlen(path);
+	shim_call(&r);
+}
+
+static int mount_ours(struct path *p, const char *target, const char *type, unsigned long flags,
+		      const void *data)
+{
+	uint64_t ino = flags & MS_BIND && p->kind != PATH_NET ? ns_of(p) : 0;
+
+	if (path_real(p, PATH_TREE) || REAL(mount)(p->text, target, type, flags, data))
+		return -1;
+	if (ino)
+		note_mount(WEFT_OP_NS_NAME, ino, target);
+	return 0;
+}
+
 SHIM_API int mount(const char *source, const char *target, const char *type, unsigned long flags,
 		   const void *data)
 {
@@ -256,12 +308,19 @@ SHIM_API int mount(const char *source, const char *target, const char *type, uns
 		return mount_name(source, &p, flags);
 	if (is_for_sys(target, type, flags))
 		return 0;
-	if (path_ours(AT_FDCWD, source, true, &p)) {
-		if (path_real(&p, PATH_TREE))
-			return -1;
-		source = p.text;
-	}
+	if (path_ours(AT_FDCWD, source, true, &p))
+		return mount_ours(&p, target, type, flags, data);
 	return REAL(mount)(source, target, type, flags, data);
+}
+
+static int umount_elsewhere(const char *target, int flags)
+{
+	bool held = shim_on() && ns_at(target);
+	int result = REAL(umount2)(target, flags);
+
+	if (!result && held)
+		note_mount(WEFT_OP_NS_UNNAME, 0, target);
+	return result;
 }
 
 SHIM_API int umount2(const char *target, int flags)
@@ -271,7 +330,7 @@ SHIM_API int umount2(const char *target, int flags)
 	if (thread.entered && target && !strcmp(target, "/sys") && flags & MNT_DETACH)
 		return 0;
 	if (!path_ours(AT_FDCWD, target, !(flags & UMOUNT_NOFOLLOW), &p))
-		return REAL(umount2)(target, flags);
+		return umount_elsewhere(target, flags);
 	if (p.kind != PATH_REAL || is_names(&p))
 		return shim_ret(-EINVAL);
 	struct shim_req r = {.op = WEFT_OP_NS_UNNAME, .data = p.text, .len = strlen(p.text)};

@@ -49,8 +49,9 @@ enum weft_op {
 	WEFT_OP_NS_SET,	   /* setns: arg0 ino. Reply: arg0 ino, fd: token */
 	WEFT_OP_NS_OF_PID, /* arg0 pid. Reply: arg0 ino */
 	WEFT_OP_NS_FILE,   /* arg0 ino (0: own). Reply: payload path of the namespace's file */
-	WEFT_OP_NS_NAME,   /* mount --bind on a name: arg0 ino, payload name */
-	WEFT_OP_NS_UNNAME, /* umount: payload name */
+	WEFT_OP_NS_NAME,   /* mount --bind on a name: arg0 ino, payload name; or, arg1 1, the kernel
+			      has mounted it at the path in the payload */
+	WEFT_OP_NS_UNNAME, /* umount: payload name; or, arg1 1, the path */
 	WEFT_OP_OPEN,	   /* arg0 O_* flags, arg1 mode, arg2 ino (0: own); payload path
 			      (/proc/net/dev). Reply: fd, arg0: 1 when the file takes writes, arg1:
 			      file handle for WEFT_OP_WRITE */
