@@ -2,15 +2,15 @@
  * netlink_fuzz: requests of all kinds on netlink sockets: none may crash the instance or make it
  * keep memory.
  *
- * The input is a list of records. Each names a good request (nl_bed.h), says how it is bent (bytes
- * changed, cut, attributes behind it taken from the input), whether the socket is strict, and
- * whether time passes or the reader goes on; or it is a message as it stands. The instance is made
- * once; each input has a namespace of its own, and one beside it to be moved to, which go at its
- * end.
+ * The input is a list of records. Each names a good request (nl_test_bed.h), says how it is bent
+ * (bytes changed, cut, attributes behind it taken from the input), whether the socket is strict,
+ * and whether time passes or the reader goes on; or it is a message as it stands. The instance is
+ * made once; each input has a namespace of its own, and one beside it to be moved to, which go at
+ * its end.
  */
 #include <stdlib.h>
 
-#include "ctl/nl_bed.h"
+#include "ctl/nl_test_bed.h"
 
 enum wish {
 	WISH_RAW = 1,	  /* the bytes are the message behind its header */

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "ctl/nl_bed.h"
+#include "ctl/nl_test_bed.h"
 
 static struct req q, p;
 

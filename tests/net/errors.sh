@@ -99,8 +99,135 @@ ip route add 10.5.0.0/16 dev v0
 ip link del v0
 ip link show v1
 ip monitor nosuch
+ip link add v0 type veth peer name v1
+ip addr add 10.0.0.1/24 dev v0
+ip link set v0 up
+ip link set v1 up
+ip ntable change name arp_cache dev v0 retrans 60000
+ip neigh add 10.0.0.3 lladdr 02:00:00:00:00:03 dev v0 nud permanent
+ip neigh add 10.0.0.4 lladdr 02:00:00:00:00:04 dev v0 nud reachable
+ip neigh add 10.0.0.5 lladdr 02:00:00:00:00:05 dev v0 nud stale
+ip neigh add 10.0.0.6 lladdr 02:00:00:00:00:06 dev v0 nud noarp
+ip neigh add 10.0.0.7 dev v0 nud none
+ip neigh add 10.0.0.8 dev v0 nud incomplete
+ip neigh add 10.0.0.9 dev v0 nud failed
+ip neigh add 10.0.0.10 lladdr 02:00:00:00:00:05 dev v0 nud delay
+ip neigh add 10.0.0.12 lladdr 02:00:00:00:00:05 dev v0 router
+ip neigh add 10.0.0.13 lladdr 02:00:00:00:00:05 dev v0 extern_learn
+ip neigh add 10.0.0.14 lladdr 02:00:00:00:00:05 dev v0 protocol zebra
+ip neigh add 10.0.0.15 lladdr 02:00:00:00:00:05 dev v0 managed
+ip neigh add 10.0.0.16 dev v0 managed extern_learn
+ip neigh add 10.0.0.17 dev v0 use
+ip neigh add 10.0.0.18 dev v9
+ip neigh add 10.0.0.18 lladdr 02:00:00:00:00:05:06 dev v0
+ip neigh add 10.0.0.3 lladdr 02:00:00:00:00:33 dev v0 nud permanent
+ip neigh change 10.0.0.33 lladdr 02:00:00:00:00:33 dev v0 nud permanent
+ip neigh change 10.0.0.3 lladdr 02:00:00:00:00:33 dev v0 nud permanent
+ip neigh replace 10.0.0.4 lladdr 02:00:00:00:00:44 dev v0 nud stale router
+ip neigh replace 10.0.0.12 lladdr 02:00:00:00:00:44 dev v0 nud permanent
+ip neigh replace 10.0.0.3 dev v0 nud permanent
+ip neigh replace 10.0.0.3 dev v0 nud failed
+ip neigh add 10.0.0.20 lladdr 02:00:00:00:00:44 dev lo
+ip neigh add 224.0.0.9 lladdr 02:00:00:00:00:44 dev v0
+ip neigh add 10.0.0.255 lladdr 02:00:00:00:00:44 dev v0
+ip neigh add 10.0.0.1 lladdr 02:00:00:00:00:44 dev v0
+sorted ip neigh show
+sorted ip -d neigh show
+sorted ip neigh show nud permanent
+sorted ip neigh show nud stale
+sorted ip neigh show nud all
+sorted ip neigh show dev v0
+sorted ip neigh show dev v1
+sorted ip neigh show to 10.0.0.4/30
+sorted ip neigh show unused
+sorted ip neigh show proto zebra
+sorted ip neigh show vrf v0
+sorted ip neigh show nomaster
+ip neigh get 10.0.0.5 dev v0
+ip neigh get 10.0.0.99 dev v0
+ip neigh get 10.0.0.5 dev v1
+ip neigh get proxy 10.0.0.5 dev v0
+ip neigh add proxy 10.0.0.5 dev v0
+ip neigh add proxy 10.0.0.6 dev v0 protocol static
+ip neigh get proxy 10.0.0.5 dev v0
+sorted ip neigh show proxy
+sorted ip neigh show proxy dev v0
+sorted ip neigh show proxy dev v1
+ip neigh del proxy 10.0.0.5 dev v0
+ip neigh del proxy 10.0.0.5 dev v0
+ip neigh add proxy 10.0.0.5 dev v0 managed
+ip neigh del 10.0.0.5 dev v0
+ip neigh del 10.0.0.5 dev v0
+ip neigh flush nud stale
+ip neigh flush dev v0 nud permanent
+ip neigh flush to 10.0.0.6
+ip neigh flush dev v1
+ip -s neigh flush dev v9
+sorted ip neigh show
+ip ntable change name arp_cache dev v0 queue 7
+ip ntable change name arp_cache dev v0 base_reachable 5000 retrans 2000 gc_stale 30000 delay_probe 3000 app_probes 1 ucast_probes 2 mcast_probes 4 anycast_delay 500 proxy_delay 300 proxy_queue 9 locktime 400
+ip ntable change name arp_cache dev lo queue 0
+ip ntable change name nosuch dev v0 queue 7
+ip rule show
+ip rule list
+ip rule show pref 32766
+ip rule show table main
+ip rule show from 1.2.3.4
+bridge fdb show
+bridge fdb add 02:00:00:00:00:09 dev v0 self
+bridge fdb add 02:00:00:00:00:09 dev v0 self
+bridge fdb add 02:00:00:00:00:09 dev v0 master
+bridge fdb add 02:00:00:00:00:0a dev lo self
+bridge fdb add 01:00:5e:00:00:09 dev v0 self
+bridge fdb append 01:00:5e:00:00:0a dev v0 self
+bridge fdb replace 01:00:5e:00:00:0a dev v0 self
+bridge fdb add 02:00:00:00:00:0b dev v0 self dynamic
+bridge fdb add 02:00:00:00:00:0b dev v0 self vlan 3
+bridge fdb show
+bridge fdb show dev v0
+bridge fdb show br v0
+bridge fdb show br v9
+bridge fdb get 02:00:00:00:00:09 dev v0
+bridge fdb get 02:00:00:00:00:09 br v0
+bridge fdb get 02:00:00:00:00:09 dev v0 self
+bridge fdb flush dev v0 self
+bridge fdb del 02:00:00:00:00:09 dev v0
+bridge fdb del 02:00:00:00:00:09 dev v0
+bridge link
+bridge link show dev v0
+bridge link set dev v0 learning on
+bridge link set dev v0 learning on self
+bridge vlan
+bridge vlan add dev v0 vid 3
+bridge mdb
+genl ctrl get name nlctrl
+genl ctrl get id 0x10
+genl ctrl get name nosuch
+genl ctrl get id 0x999
+genl ctrl policy name nlctrl
+genl ctrl policy name nosuch
+ip stats show dev lo group offload
+ip stats show dev v9
+ip nexthop
+ip netconf show dev v0
+ip netconf show dev lo
+ip -4 netconf
+tc qdisc show dev v0
+tc -s qdisc show dev v0
+tc class show dev v0
+tc filter show dev v0
+tc qdisc add dev v0 root nosuch
+tc qdisc del dev v0 root
+tc actions list action gact
+ip maddr show dev v0
+steady ip -4 ntable show dev v0
+steady ip -4 ntable show dev lo
+ip link del v0
 CMDS
 cat >"$tmp/run" <<'RUN'
+# sorted: lines whose order is a hash's; steady: without what is random
+sorted() { "$@" 2>&1 | sort; }
+steady() { "$@" 2>&1 | sed -E 's/(refcnt|reachable) [0-9]+/\1/g'; }
 while read -r line; do
 	echo "\$ $line"
 	$line 2>&1
@@ -110,12 +237,13 @@ RUN
 host=weft-errors-$$
 ip netns add $host
 ip netns exec $host ip link set lo up
+ip netns exec $host sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
 ip netns exec $host sh "$tmp/run" <"$tmp/commands" >"$tmp/kernel"
 ip netns del $host
 "$WEFT" run sh -c "ip link set lo up; exec sh '$tmp/run'" <"$tmp/commands" >"$tmp/weft"
 # what may differ: IPv6 (not there yet), the host's own defaults, and random or timed values
 clean() {
-	sed -E -e '/inet6|fe80|ff00|::1/d' -e 's/valid_lft [0-9]+sec preferred_lft [0-9]+sec/LIFETIME/' \
+	sed -E -e '/inet6|fe80|ff00|::1|ff0[12]|33:33/d' -e 's/valid_lft [0-9]+sec preferred_lft [0-9]+sec/LIFETIME/' \
 		-e 's/ cache( |$)/ cache /' "$1"
 }
 clean "$tmp/kernel" >"$tmp/kernel.txt"

@@ -1,5 +1,5 @@
 /*
- * nl_bed: an instance to send netlink requests to, for tests and the fuzzer.
+ * nl_test_bed: an instance to send netlink requests to, for tests and the fuzzer.
  *
  * Each bed has a namespace of its own with lo up, and a pair v0 (index 2; 10.0.0.1/24, up) and v1
  * (index 3, up), a neighbour, a route. nl_case() writes one good request of every message type,
