@@ -8,6 +8,6 @@ for c in peek kin fork vfork dup pass errqueue error close threads signals netns
 	ok "$program" "$c"
 done
 
-# each of these ends its daemon
-export -n WEFT_DIR WEFT_NETNS 2>/dev/null || unset WEFT_DIR WEFT_NETNS
-ok env -u LD_PRELOAD "$WEFT" run -n "shim-death-$$" sh -c "ip link set lo up; $program death"
+# this one kills its daemon, so it has its own, and a place for what that leaves behind
+ok env -u LD_PRELOAD -u WEFT_DIR -u WEFT_NETNS WEFT_RUNDIR="$tmp/run" \
+	"$WEFT" run sh -c "ip link set lo up; $program death"
