@@ -213,6 +213,7 @@ static void tap_setup(struct netdev *dev)
 			DEV_F_GSO | DEV_F_GRO | DEV_F_UDP_SEG | DEV_F_LLTX;
 	dev->features_hw = dev->features & ~(uint32_t)DEV_F_LLTX;
 	dev->max_mtu = ETH_MAX_MTU;
+	dev->carrier = false;
 	netdev_random_address(dev);
 }
 
