@@ -14,10 +14,11 @@ tidy() {
 	rm -rf "$tmp"
 }
 trap tidy EXIT
+trap 'exit 1' INT TERM
 
 # inside COMMAND...: in the instance, whose daemon runs in A
 inside() {
-	ip netns exec $A "$WEFT" run -k -n $name "$@"
+	ip netns exec $A "$WEFT" run -k ${WORKERS:+-w $WORKERS} -n $name "$@"
 }
 
 # sent DEVICE: packets and bytes a device of the instance has sent
@@ -32,6 +33,7 @@ sent() {
 bulk() {
 	# shellcheck disable=SC2046
 	set -- "$1" $(sent t1)
+	rm -f "$tmp/sink"
 	ip netns exec $B timeout 30 /usr/bin/python3 - 2>"$tmp/err" >"$tmp/sink" <<-'PY' &
 		import hashlib, socket
 		s = socket.create_server(("10.2.0.1", 5000))
