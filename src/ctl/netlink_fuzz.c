@@ -31,6 +31,7 @@ struct input {
 static struct weft *weft;
 static uint64_t now = NSEC_PER_SEC;
 static struct req q;
+static unsigned n_inputs;
 
 static unsigned take_u8(struct input *in)
 {
@@ -149,12 +150,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bed_close(all);
 	net_put(net);
 	net_put(beside);
-	/* Everything of the namespaces goes, and the timers that pointed to it. */
+	/* Everything of the namespaces goes, and the timers that pointed to it; memory that waits
+	 * for readers now and then, for a barrier takes longer than all the rest. */
 	now = weft_run_until(weft, now, now + 3 * NSEC_PER_SEC);
-	rcu_thread_offline();
-	rcu_barrier();
-	rcu_thread_online();
-	weft_settle(weft, now);
+	if (++n_inputs % 64 == 0)
+		rcu_barrier();
 	if (weft->nets->n != 1 || pool_in_use(weft->pool))
 		abort();
 	return 0;

@@ -27,11 +27,18 @@ ok ip -n a neigh del 10.0.0.9 dev v0
 refuses "RTNETLINK answers: No such file or directory" ip -n a neigh del 10.0.0.9 dev v0
 # link down flushes
 ok ip -n a neigh flush all
-# arping asks, a proxy answers
+# arping asks, a proxy answers for what b reaches elsewhere, and for nothing on the link itself
 ok ip netns exec a arping -c 2 -w 4 -I v0 10.0.0.2
+ok ip -n b link add w0 type veth peer name w1
+ok ip -n b addr add 10.9.0.1/24 dev w0
+ok ip -n b link set w0 up
+ok ip -n b link set w1 up
 ok ip -n b neigh add proxy 10.0.0.50 dev v0
+ok ip -n b neigh add proxy 10.9.0.50 dev v0
 ok ip netns exec b sysctl -qw net.ipv4.ip_forward=1
-says "10.0.0.50 dev v0 proxy" ip -n b neigh show proxy
-soon ip netns exec a arping -c 1 -w 2 -I v0 10.0.0.50
-says "refcnt" ip -n a -s neigh
+says "10.9.0.50 dev v0 proxy" ip -n b neigh show proxy
+soon ip netns exec a arping -c 1 -w 2 -I v0 10.9.0.50
+refuses "Received 0 response" ip netns exec a arping -c 1 -w 2 -I v0 10.0.0.50
+ok ip netns exec a ping -c 1 -W 2 10.0.0.2
+says "used" ip -n a -s neigh
 says "inet arp_cache dev v0" sh -c "ip -n a ntable show | tr -s ' \n' ' '"
