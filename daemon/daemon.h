@@ -46,6 +46,7 @@ struct ns {
 	bool has_file;
 	dev_t dev;
 	struct table_item by_inode; /* in daemon.ns_files */
+	struct cds_list_head names;
 };
 
 /* A name in <dir>/netns that stands for a namespace, or any absolute path where it is mounted. */
@@ -53,6 +54,7 @@ struct ns_name {
 	struct cds_list_head link; /* in daemon.names */
 	struct table_item by_name; /* in daemon.by_name */
 	struct ns *ns;
+	struct cds_list_head of_ns; /* in ns->names */
 	char name[];
 };
 
@@ -184,6 +186,8 @@ int ns_file(struct ns *ns);
 int token_new(struct ns *ns);
 int ns_name(struct daemon *d, struct ns *ns, const char *name);
 int ns_unname(struct daemon *d, const char *name);
+/* A name that stands for the namespace, NULL: it has none. Borrows. */
+const char *ns_name_of(struct daemon *d, uint64_t ino);
 /* The file of ns was mounted at path by the kernel; and is no longer. */
 int ns_mounted(struct ns *ns, const char *path);
 int ns_unmounted(struct daemon *d, const char *path);

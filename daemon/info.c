@@ -2,7 +2,7 @@
  * info: what `weft stages`, `weft trace`, `weft list` and their like ask for, as text or JSON.
  *
  *   stages [json]   counters of stages, and drops
- *   drops           drops by reason
+ *   drops [json]    drops by reason
  *   trace start N   follow the next N packets; trace: what is known of them; trace stop
  *   clients         who is here
  *   version
@@ -15,9 +15,17 @@
 #include "run/stats.h"
 #include "run/trace.h"
 
-static int ifindex_of(const struct netdev *dev)
+static void describe(const struct netdev *dev, struct trace_event *e)
 {
-	return dev->ifindex;
+	static_assert(sizeof(e->dev) == sizeof(dev->name));
+	e->ifindex = dev->ifindex;
+	memcpy(e->dev, dev->name, sizeof(e->dev));
+	e->net = dev->net ? dev->net->ino : 0;
+}
+
+static const char *net_name(void *arg, uint64_t ino)
+{
+	return ns_name_of(arg, ino);
 }
 
 static int show_stages(struct daemon *d, const char *arg, FILE *out)
@@ -28,12 +36,7 @@ static int show_stages(struct daemon *d, const char *arg, FILE *out)
 
 static int show_drops(struct daemon *d, const char *arg, FILE *out)
 {
-	for (unsigned i = 0; i < N_DROPS; i++) {
-		uint64_t n = stats_drop(d->weft, i);
-		if (n)
-			fprintf(out, "%12llu  %-24s %s\n", (unsigned long long)n, drop_name[i],
-				drop_text[i]);
-	}
+	stats_show_drops(d->weft, out, !strcmp(arg, "json"));
 	return 0;
 }
 
@@ -42,13 +45,13 @@ static int show_trace(struct daemon *d, const char *arg, FILE *out)
 	unsigned n;
 
 	if (sscanf(arg, "start %u", &n) == 1)
-		return n ? trace_start_all(d->weft, n, ifindex_of) : -EINVAL;
+		return n ? trace_start_all(d->weft, n, describe) : -EINVAL;
 	if (!strcmp(arg, "stop"))
 		trace_stop_all(d->weft);
 	else if (*arg)
 		return -EINVAL;
 	else
-		trace_show_all(d->weft, out);
+		trace_show_all(d->weft, net_name, d, out);
 	return 0;
 }
 

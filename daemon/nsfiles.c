@@ -77,6 +77,7 @@ struct ns *ns_new(struct daemon *d, struct net *net, int *err)
 	ns->d = d;
 	ns->net = net;
 	ns->users = 1;
+	CDS_INIT_LIST_HEAD(&ns->names);
 	cds_list_add_tail(&ns->link, &d->spaces);
 	table_add(&d->by_ino, &ns->by_ino, net->ino);
 	d->n_spaces++;
@@ -269,6 +270,7 @@ static int place(struct daemon *d, const char *from, const char *name)
 static void name_free(struct ns_name *n)
 {
 	cds_list_del(&n->link);
+	cds_list_del(&n->of_ns);
 	table_del(&n->ns->d->by_name, &n->by_name);
 	ns_put(n->ns);
 	free(n);
@@ -320,6 +322,7 @@ static void name_add(struct ns *ns, struct ns_name *n, const char *name)
 	if (old)
 		name_free(old);
 	cds_list_add(&n->link, &d->names);
+	cds_list_add_tail(&n->of_ns, &ns->names);
 	table_add(&d->by_name, &n->by_name, name_hash(d, name));
 }
 
@@ -340,6 +343,15 @@ int ns_name(struct daemon *d, struct ns *ns, const char *name)
 	}
 	name_add(ns, n, name);
 	return 0;
+}
+
+const char *ns_name_of(struct daemon *d, uint64_t ino)
+{
+	struct ns *ns = ns_by_ino(d, ino);
+
+	if (!ns || cds_list_empty(&ns->names))
+		return NULL;
+	return cds_list_first_entry(&ns->names, struct ns_name, of_ns)->name;
 }
 
 int ns_mounted(struct ns *ns, const char *path)

@@ -13,19 +13,45 @@
 struct look {
 	const char *name;
 	bool json;
-	unsigned count;
+	unsigned count; /* trace: packets, */
+	double seconds; /* and how long to wait for them */
 };
 
-/* -n NAME, --json, -c COUNT; nothing else. */
-static void parse(int argc, char **argv, struct look *l, const char *text)
+static unsigned count_of(const char *s)
+{
+	char *end;
+	unsigned long n = strtoul(s, &end, 10);
+
+	if (*s < '0' || *s > '9' || *end || !n || n > UINT32_MAX)
+		die(EXIT_USAGE, "-c takes a number of packets, not '%s'", s);
+	return (unsigned)n;
+}
+
+static double seconds_of(const char *s)
+{
+	char *end;
+	double n = strtod(s, &end);
+
+	if (end == s || *end || !(n > 0 && n < 1e6))
+		die(EXIT_USAGE, "-t takes a number of seconds, not '%s'", s);
+	return n;
+}
+
+/* Those of -n NAME, --json, and for trace -c COUNT and -t SECONDS that the command has; text is its
+ * usage, which says which. */
+static void parse(int argc, char **argv, const char *opts, struct look *l, const char *text)
 {
 	static const struct option longs[] = {{"name", required_argument, NULL, 'n'},
 					      {"json", no_argument, NULL, 'j'},
 					      {"count", required_argument, NULL, 'c'},
+					      {"time", required_argument, NULL, 't'},
 					      {NULL, 0, NULL, 0}};
 	int opt;
 
-	while ((opt = getopt_long(argc, argv, "n:c:j", longs, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, opts, longs, NULL)) != -1) {
+		/* a long one that the command does not have */
+		if (opt != '?' && !strchr(opts, opt))
+			usage(text);
 		switch (opt) {
 		case 'n':
 			l->name = optarg;
@@ -34,9 +60,10 @@ static void parse(int argc, char **argv, struct look *l, const char *text)
 			l->json = true;
 			break;
 		case 'c':
-			l->count = (unsigned)strtoul(optarg, NULL, 10);
-			if (!l->count)
-				die(EXIT_USAGE, "-c takes a number of packets, not '%s'", optarg);
+			l->count = count_of(optarg);
+			break;
+		case 't':
+			l->seconds = seconds_of(optarg);
 			break;
 		default:
 			usage(text);
@@ -65,7 +92,7 @@ int stages_main(int argc, char **argv)
 {
 	struct look l = {0};
 
-	parse(argc, argv, &l, "stages [-n NAME] [--json]");
+	parse(argc, argv, "n:j", &l, "stages [-n NAME] [--json]");
 	return show(l.name, l.json ? "stages json" : "stages");
 }
 
@@ -73,8 +100,8 @@ int drops_main(int argc, char **argv)
 {
 	struct look l = {0};
 
-	parse(argc, argv, &l, "drops [-n NAME]");
-	return show(l.name, "drops");
+	parse(argc, argv, "n:j", &l, "drops [-n NAME] [--json]");
+	return show(l.name, l.json ? "drops json" : "drops");
 }
 
 /* ---- list ---- */
@@ -157,7 +184,7 @@ int list_main(int argc, char **argv)
 {
 	struct look l = {0};
 
-	parse(argc, argv, &l, "list [--json]");
+	parse(argc, argv, "j", &l, "list [--json]");
 	struct listing all = {.json = l.json};
 	if (l.json)
 		putchar('[');
@@ -197,11 +224,11 @@ static void on_int(int sig)
 	interrupted = 1;
 }
 
+/* An event, as trace.h has it. */
 struct point {
 	unsigned packet, bytes;
 	unsigned long long cycles;
-	int ifindex;
-	char at[48];
+	char at[48], dev[64], netns[300], drop[80];
 };
 
 /* Packets seen, over all workers. */
@@ -214,33 +241,60 @@ static unsigned packets_seen(const char *json)
 	return n;
 }
 
+/* The value of a string in the object that begins at `at`; empty if it has none. */
+static void text_of(const char *at, const char *key, char *to, size_t room)
+{
+	char quoted[32];
+	size_t n = 0;
+
+	snprintf(quoted, sizeof(quoted), "\"%s\":\"", key);
+	const char *from = strstr(at, quoted), *next = strstr(at + 1, "{\"packet\":");
+	if (from && (!next || from < next))
+		for (from += strlen(quoted); *from && *from != '"' && n + 1 < room; from++) {
+			from += *from == '\\' && from[1];
+			to[n++] = *from;
+		}
+	to[n] = 0;
+}
+
 static const char *next_point(const char *at, struct point *p)
 {
 	at = strstr(at, "{\"packet\":");
-	if (!at || sscanf(at,
-			  "{\"packet\":%u,\"cycles\":%llu,\"at\":\"%47[^\"]\",\"bytes\":%u,"
-			  "\"ifindex\":%d}",
-			  &p->packet, &p->cycles, p->at, &p->bytes, &p->ifindex) != 5)
+	if (!at || sscanf(at, "{\"packet\":%u,\"cycles\":%llu,\"at\":\"%47[^\"]\",\"bytes\":%u",
+			  &p->packet, &p->cycles, p->at, &p->bytes) != 4)
 		return NULL;
+	text_of(at, "dev", p->dev, sizeof(p->dev));
+	text_of(at, "netns", p->netns, sizeof(p->netns));
+	text_of(at, "drop", p->drop, sizeof(p->drop));
 	return at + 1;
+}
+
+static void show_point(const struct point *p, unsigned long long since)
+{
+	printf("%9llu  %-14s %6u  %s", since, p->at, p->bytes, p->dev);
+	if (*p->netns)
+		printf("%s in %s", *p->dev ? "" : "-", p->netns);
+	if (*p->drop)
+		printf("  DROPPED: %s", p->drop);
+	putchar('\n');
 }
 
 /* The way of one packet of one worker's events; false: there is none of that number. */
 static bool show_packet(const char *events, const char *end, unsigned number)
 {
 	struct point p;
-	unsigned long long first = 0, last = 0;
+	unsigned long long last = 0;
 	unsigned n = 0;
 
 	for (const char *at = events; (at = next_point(at, &p)) && (!end || at < end);) {
 		if (p.packet != number)
 			continue;
 		if (!n++) {
-			printf("packet %u, %u bytes\n", number, p.bytes);
-			first = last = p.cycles;
+			printf("packet %u\n%9s  %-14s %6s  %s\n", number, "cycles", "at", "bytes",
+			       "device");
+			last = p.cycles;
 		}
-		printf("  %10llu  %+8lld  %-24s dev %-4d %u bytes\n", p.cycles - first,
-		       (long long)(p.cycles - last), p.at, p.ifindex, p.bytes);
+		show_point(&p, p.cycles - last);
 		last = p.cycles;
 	}
 	return n;
@@ -262,12 +316,12 @@ static void show_trace(const char *json, unsigned count)
 }
 
 /* Waits until `count` packets have been seen and have come to rest. */
-static char *collect(struct client *c, unsigned count)
+static char *collect(struct client *c, unsigned count, double seconds)
 {
 	const struct timespec pause = {.tv_nsec = 100000000};
 	char *before = NULL, *now = NULL;
 
-	for (int i = 0; i < 100 && !interrupted; i++) {
+	for (int i = 0; i < seconds * 10 && !interrupted; i++) {
 		nanosleep(&pause, NULL);
 		now = client_info(c, "trace");
 		if (!now)
@@ -283,12 +337,12 @@ static char *collect(struct client *c, unsigned count)
 
 int trace_main(int argc, char **argv)
 {
-	struct look l = {.count = 1};
+	struct look l = {.count = 1, .seconds = 10};
 	struct sigaction sa = {.sa_handler = on_int};
 	struct client c;
 	char what[32], *text;
 
-	parse(argc, argv, &l, "trace [-n NAME] [-c COUNT] [--json]");
+	parse(argc, argv, "n:jc:t:", &l, "trace [-n NAME] [-c COUNT] [-t SECONDS] [--json]");
 	client_find(&c, l.name);
 	snprintf(what, sizeof(what), "trace start %u", l.count);
 	text = client_info(&c, what);
@@ -296,7 +350,7 @@ int trace_main(int argc, char **argv)
 		die(1, "trace: %s", strerror(errno));
 	free(text);
 	sigaction(SIGINT, &sa, NULL);
-	text = collect(&c, l.count);
+	text = collect(&c, l.count, l.seconds);
 	if (l.json)
 		fputs(text, stdout);
 	else

@@ -16,7 +16,7 @@ static const struct command {
 	{"stop", stop_main, "stop NAME                                   end an instance"},
 	{"stages", stages_main, "stages [-n NAME] [--json]                   packets and cycles"},
 	{"drops", drops_main,
-	 "drops [-n NAME]                             dropped packets, by reason"},
+	 "drops [-n NAME] [--json]                    dropped packets, by reason"},
 	{"trace", trace_main, "trace [-n NAME] [-c COUNT] [--json]         follow packets"},
 	{"tap", tap_main, "tap add DEVICE [host NAME] [queues N]       a TAP device of the host"},
 	{"pcap", pcap_main, "pcap replay FILE DEVICE | record DEVICE FILE"},

@@ -121,7 +121,7 @@ enum weft_depth {
  * handle and no payload at all: the last error of what was written to the pair, once.
  * A directory is EISDIR: SHADOW shows it.
  * SHADOW: links in the path are followed, and are links in the copy.
- * INFO: "stages", "drops", "trace start N", "trace", "trace stop", "clients", "version"; text, but
+ * INFO: "stages", "drops [json]", "trace start N", "trace", "trace stop", "clients", "version"; text, but
  * "stages json", "trace" and "clients" are JSON.
  */
 

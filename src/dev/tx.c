@@ -112,6 +112,9 @@ void netdev_xmit(struct worker *w, struct netdev *dev, struct batch *b)
 		drop_all(w, dev, b, DROP_DEV_NO_CARRIER);
 		return;
 	}
+	if (unlikely(READ_ONCE(w->trace)))
+		for (unsigned i = 0; i < b->n; i++)
+			trace_pkt(w, b->p[i], "driver-tx");
 	bool all = dev->all_taps && READ_ONCE(*dev->n_all_taps);
 	if (unlikely(READ_ONCE(dev->n_taps) || all)) {
 		for (unsigned i = 0; i < b->n; i++) {

@@ -209,6 +209,9 @@ void ip4_forward_batch(struct worker *w, const struct ip4_rx *rx, struct batch *
 		b->p[kept++] = p;
 	}
 	b->n = kept;
+	if (unlikely(READ_ONCE(w->trace)))
+		for (unsigned i = 0; i < kept; i++)
+			trace_pkt(w, b->p[i], "neigh-output");
 	rx->mib[MIB_Ip_ForwDatagrams] += kept;
 	rx->mib[MIB_Ip_OutTransmits] += kept;
 	rx->mib[MIB_IpExt_OutOctets] += octets;

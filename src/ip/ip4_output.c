@@ -6,6 +6,7 @@
  * by a random step for the time it lay idle, so that others cannot count our packets.
  */
 #include "ip/ip4_path.h"
+#include "run/trace.h"
 
 uint16_t ip4_new_id(struct worker *w, struct ip4_path *path, uint32_t saddr, uint32_t daddr,
 		    uint8_t proto)
@@ -60,6 +61,11 @@ static void finish(struct worker *w, struct netdev *dev, struct pkt *p, uint32_t
 {
 	enum stage prev = stage_enter(w, STAGE_NEIGH, 1);
 	uint32_t key = dev->flags & (IFF_LOOPBACK | IFF_POINTOPOINT) ? 0 : gw;
+
+	if (unlikely(p->flags & PKT_TRACE)) {
+		p->dev = dev;
+		trace_point(w, p, "neigh-output");
+	}
 	struct neigh *n = fi ? ip4_neigh(ip4_core(dev->net), fi, gw) : NULL;
 	struct batch b;
 
@@ -158,6 +164,8 @@ int ip4_output(struct worker *w, struct net *net, const struct route_result *res
 
 	mib[MIB_Ip_OutTransmits]++;
 	mib[MIB_IpExt_OutOctets] += p->total;
+	p->dev = res->dev;
+	trace_mark(w, p);
 	trace_pkt(w, p, "ip4-output");
 	if (unlikely(res->type == RTN_MULTICAST)) {
 		mib[MIB_IpExt_OutMcastPkts]++;

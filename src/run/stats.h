@@ -16,6 +16,8 @@
  *    "drops": [{"name", "text", "count"}, ...]}
  * else two tables for people. The first stage is the time spent outside of all others. */
 void stats_show(const struct weft *weft, FILE *out, bool json);
+/* The drops alone: {"drops": [...]}, or the second table. */
+void stats_show_drops(const struct weft *weft, FILE *out, bool json);
 /* One drop reason, one stage. */
 uint64_t stats_drop(const struct weft *weft, enum drop why);
 struct stage_count stats_stage(const struct weft *weft, enum stage s);

@@ -3,14 +3,14 @@
 
 static const char entered[] = "enter";
 
-static int start(struct worker *w, unsigned n, trace_ifindex_fn *ifindex)
+static int start(struct worker *w, unsigned n, trace_dev_fn *dev)
 {
 	struct stats_trace *t = calloc(1, sizeof(*t)), *old = w->trace;
 
 	if (!t)
 		return -ENOMEM;
 	t->left = n;
-	t->ifindex = ifindex;
+	t->dev = dev;
 	rcu_assign_pointer(w->trace, t);
 	rcu_free(old);
 	return 0;
@@ -29,10 +29,10 @@ void trace_stop(struct worker *w)
 	rcu_free(old);
 }
 
-int trace_start_all(struct weft *weft, unsigned n, trace_ifindex_fn *ifindex)
+int trace_start_all(struct weft *weft, unsigned n, trace_dev_fn *dev)
 {
 	for (unsigned i = 0; i < weft->n_workers; i++) {
-		int err = start(weft->worker[i], n, ifindex);
+		int err = start(weft->worker[i], n, dev);
 		if (err) {
 			trace_stop_all(weft);
 			return err;
@@ -73,61 +73,94 @@ void trace_point(struct worker *w, const struct pkt *p, const char *what)
 	t->event[n] = (struct trace_event){
 		.cycles = cycles(),
 		.packet = (uintptr_t)p,
+		.buf = (uintptr_t)p->buf,
 		.what = what,
 		.bytes = p->total,
-		.ifindex = t->ifindex && p->dev ? t->ifindex(p->dev) : 0,
 	};
+	if (t->dev && p->dev)
+		t->dev(p->dev, &t->event[n]);
 	/* whoever sees the count sees the event */
 	__atomic_store_n(&t->n, n + 1, __ATOMIC_RELEASE);
 }
 
-/* The numbers of packets: an address names another packet from each time one enters by it. */
+static const char *drop_of(const char *what)
+{
+	for (unsigned d = 0; d < N_DROPS; d++)
+		if (drop_name[d] == what)
+			return drop_text[d];
+	return NULL;
+}
+
+/* The event before i that is of the same packet, or whose packet i was made from; i: none. An
+ * address that was dropped is free for others. Copies, fragments and segments are made while their
+ * original is being handled, so what nobody knows is of the packet that was seen last. */
+static unsigned before(const struct stats_trace *t, unsigned i)
+{
+	const struct trace_event *e = &t->event[i];
+
+	if (e->what == entered || !i)
+		return i;
+	for (unsigned k = i; k-- > 0;)
+		if (t->event[k].packet == e->packet || t->event[k].buf == e->buf)
+			return drop_of(t->event[k].what) ? i - 1 : k;
+	return i - 1;
+}
+
 static void number(const struct stats_trace *t, unsigned n, unsigned *id)
 {
 	unsigned last = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		id[i] = 0;
-		for (unsigned k = i; t->event[i].what != entered && k-- > 0;) {
-			if (t->event[k].packet != t->event[i].packet)
-				continue;
-			id[i] = id[k];
-			break;
-		}
-		if (!id[i])
-			id[i] = ++last;
+		unsigned k = before(t, i);
+		id[i] = k == i ? ++last : id[k];
 	}
 }
 
-static void show(const struct stats_trace *t, FILE *out)
+/* Names of devices and namespaces hold no slash and no blank, but may hold what JSON escapes. */
+static void put_string(const char *key, const char *s, FILE *out)
 {
-	unsigned n = t ? __atomic_load_n(&t->n, __ATOMIC_ACQUIRE) : 0;
+	fprintf(out, ",\"%s\":\"", key);
+	for (; *s; s++) {
+		if (*s == '"' || *s == '\\')
+			fputc('\\', out);
+		if ((unsigned char)*s < 0x20)
+			fprintf(out, "\\u%04x", (unsigned char)*s);
+		else
+			fputc(*s, out);
+	}
+	fputc('"', out);
+}
+
+static void show(const struct stats_trace *t, trace_net_fn *names, void *arg, FILE *out)
+{
+	unsigned n = __atomic_load_n(&t->n, __ATOMIC_ACQUIRE);
 	unsigned *id = calloc(n + 1, sizeof(*id));
 
 	if (!id)
 		n = 0;
 	else
 		number(t, n, id);
-	fputc('[', out);
 	for (unsigned i = 0; i < n; i++) {
 		const struct trace_event *e = &t->event[i];
-		fprintf(out,
-			"%s{\"packet\":%u,\"cycles\":%llu,\"at\":\"%s\",\"bytes\":%u,"
-			"\"ifindex\":%d}",
+		const char *drop = drop_of(e->what);
+		const char *net = names && e->net ? names(arg, e->net) : NULL;
+
+		fprintf(out, "%s{\"packet\":%u,\"cycles\":%llu,\"at\":\"%s\",\"bytes\":%u",
 			i ? "," : "", id[i], (unsigned long long)(e->cycles - t->event[0].cycles),
-			e->what, e->bytes, e->ifindex);
+			e->what, e->bytes);
+		fprintf(out, ",\"ifindex\":%d", e->ifindex);
+		put_string("dev", e->dev, out);
+		fprintf(out, ",\"net\":%llu", (unsigned long long)e->net);
+		if (net)
+			put_string("netns", net, out);
+		if (drop)
+			put_string("drop", drop, out);
+		fputc('}', out);
 	}
-	fputc(']', out);
 	free(id);
 }
 
-void trace_show(const struct worker *w, FILE *out)
-{
-	show(w->trace, out);
-	fputc('\n', out);
-}
-
-void trace_show_all(const struct weft *weft, FILE *out)
+void trace_show_all(const struct weft *weft, trace_net_fn *names, void *arg, FILE *out)
 {
 	const char *sep = "";
 
@@ -136,11 +169,11 @@ void trace_show_all(const struct weft *weft, FILE *out)
 		const struct stats_trace *t = weft->worker[i]->trace;
 		if (!t)
 			continue;
-		fprintf(out, "%s{\"worker\":%u,\"packets\":%llu,\"lost\":%llu,\"events\":", sep, i,
+		fprintf(out, "%s{\"worker\":%u,\"packets\":%llu,\"lost\":%llu,\"events\":[", sep, i,
 			(unsigned long long)READ_ONCE(t->n_packets),
 			(unsigned long long)READ_ONCE(t->lost));
-		show(t, out);
-		fputc('}', out);
+		show(t, names, arg, out);
+		fputs("]}", out);
 		sep = ",";
 	}
 	fputs("]}\n", out);

@@ -15,25 +15,33 @@
 
 #include "run/instance.h"
 
-#define TRACE_EVENTS 4096
-
-/* The index of a device; the device core, of higher rank, knows it. */
-typedef int trace_ifindex_fn(const struct netdev *dev);
+#define TRACE_EVENTS  4096
+#define TRACE_DEV_MAX 16 /* IFNAMSIZ */
 
 struct trace_event {
 	uint64_t cycles;
-	uint64_t packet;  /* its address: a name for as long as it lives */
-	const char *what; /* static text */
+	/* its address and its buffer's: a clone shares the one, what has been unshared keeps the
+	 * other */
+	uint64_t packet, buf;
+	const char *what; /* static text: a stage, or the name of a drop reason */
 	uint32_t bytes;
-	int ifindex; /* of p->dev; 0: none, or not asked for */
+	/* p->dev as it was then: the device may be renamed, moved or gone when this is read */
+	int ifindex; /* 0: none, or not asked for */
+	char dev[TRACE_DEV_MAX];
+	uint64_t net; /* its namespace's ino */
 };
+
+/* Writes what is known of a device into an event; the device core, of higher rank, knows it. */
+typedef void trace_dev_fn(const struct netdev *dev, struct trace_event *e);
+/* The name of a namespace, for people; NULL: it has none. Borrows. */
+typedef const char *trace_net_fn(void *arg, uint64_t ino);
 
 struct stats_trace {
 	unsigned left; /* packets still to be marked */
 	unsigned n;    /* events kept */
 	uint64_t lost; /* events that found the store full */
 	uint64_t n_packets;
-	trace_ifindex_fn *ifindex; /* NULL: devices are not named */
+	trace_dev_fn *dev; /* NULL: devices are not named */
 	struct trace_event event[TRACE_EVENTS];
 };
 
@@ -41,7 +49,7 @@ struct stats_trace {
 int trace_start(struct worker *w, unsigned n);
 void trace_stop(struct worker *w);
 /* The same for all workers of an instance: the next n packets of each. */
-int trace_start_all(struct weft *weft, unsigned n, trace_ifindex_fn *ifindex);
+int trace_start_all(struct weft *weft, unsigned n, trace_dev_fn *dev);
 void trace_stop_all(struct weft *weft);
 
 /* Marks p if packets are still wanted; called where packets enter. */
@@ -52,8 +60,9 @@ static inline void trace_mark(struct worker *w, struct pkt *p)
 		trace_mark_slow(w, p);
 }
 
-/* The events so far as a JSON array of {"packet", "cycles", "at", "bytes", "ifindex"}: packets
- * numbered from 1 in order of appearance, cycles since the first event. */
-void trace_show(const struct worker *w, FILE *out);
-/* {"workers": [{"worker", "packets", "lost", "events": [...]}, ...]} of those that trace. */
-void trace_show_all(const struct weft *weft, FILE *out);
+/* {"workers": [{"worker", "packets", "lost", "events": [...]}, ...]} of those that trace. An event:
+ *   {"packet", "cycles", "at", "bytes", "ifindex", "dev", "net", "netns", "drop"}
+ * packets numbered from 1 in order of appearance, cycles since the first event; netns is the name
+ * of the namespace, where `names` knows one (NULL: nobody asks); drop is the reason's text, where
+ * the packet ended. */
+void trace_show_all(const struct weft *weft, trace_net_fn *names, void *arg, FILE *out);

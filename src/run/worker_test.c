@@ -340,9 +340,16 @@ static void test_detach(void **state)
 	rcu_unregister_thread();
 }
 
-static int index_of(const struct netdev *dev)
+static void describe(const struct netdev *dev, struct trace_event *e)
 {
-	return 7;
+	e->ifindex = 7;
+	e->net = 5;
+	strcpy(e->dev, "v\"0");
+}
+
+static const char *name_of(void *arg, uint64_t ino)
+{
+	return ino == 5 ? arg : NULL;
 }
 
 /* What is shown is what was counted, summed over the workers. */
@@ -377,7 +384,7 @@ static void test_show(void **state)
 	free(text);
 
 	/* an address that is used again is another packet; a full store counts what it loses */
-	assert_int_equal(trace_start_all(&weft, 2, index_of), 0);
+	assert_int_equal(trace_start_all(&weft, 2, describe), 0);
 	for (unsigned i = 0; i < 2; i++) {
 		struct pkt *p = pkt_new(&w[1]);
 		p->dev = (struct netdev *)&weft;
@@ -394,12 +401,13 @@ static void test_show(void **state)
 	assert_int_equal(w[1].trace->n, TRACE_EVENTS);
 	assert_int_equal(w[1].trace->lost, 4);
 	f = open_memstream(&text, &size);
-	trace_show_all(&weft, f);
+	trace_show_all(&weft, name_of, (char *)"far", f);
 	fclose(f);
 	assert_non_null(strstr(text, "{\"workers\":[{\"worker\":0,\"packets\":0,\"lost\":0,"
 				     "\"events\":[]},{\"worker\":1,\"packets\":2,\"lost\":4,"));
-	assert_non_null(
-		strstr(text, "\"at\":\"IP_TTL\",\"bytes\":0,\"ifindex\":7},{\"packet\":2,"));
+	assert_non_null(strstr(text, "\"at\":\"IP_TTL\",\"bytes\":0,\"ifindex\":7,"
+				     "\"dev\":\"v\\\"0\",\"net\":5,\"netns\":\"far\","
+				     "\"drop\":\"time to live exceeded\"},{\"packet\":2,"));
 	assert_null(strstr(text, "\"packet\":3"));
 	free(text);
 	trace_stop_all(&weft);

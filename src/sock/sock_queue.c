@@ -133,10 +133,14 @@ bool sock_deliver(struct worker *w, struct sock *sk, struct sock_rx *rx)
 	if (!sock_has_room(sk)) {
 		__atomic_fetch_add(&sk->rx_drops, 1, __ATOMIC_RELAXED);
 		w->drops[DROP_SOCKET_RCVBUFF]++;
+		if (rx->pkt)
+			trace_pkt(w, rx->pkt, drop_name[DROP_SOCKET_RCVBUFF]);
 		sock_rx_free(w, rx);
 		return false;
 	}
 	__atomic_fetch_add(&sk->rx_bytes, rx->truesize, __ATOMIC_RELAXED);
+	if (rx->pkt)
+		trace_pkt(w, rx->pkt, "socket");
 	if (likely(!w->id)) {
 		if (sk->dead) {
 			uncharge(sk, rx);
