@@ -17,7 +17,7 @@
 
 static void describe(const struct netdev *dev, struct trace_event *e)
 {
-	static_assert(sizeof(e->dev) == sizeof(dev->name));
+	static_assert(sizeof(e->dev) == sizeof(dev->name), "a name fits");
 	e->ifindex = dev->ifindex;
 	memcpy(e->dev, dev->name, sizeof(e->dev));
 	e->net = dev->net ? dev->net->ino : 0;

@@ -38,6 +38,8 @@ unsigned rundir_each(void (*fn)(void *arg, const char *name, const char *dir), v
 int rundir_lock(void);
 /* Takes a dead instance's folder away. */
 void rundir_bury(const char *dir);
+/* Takes away what all dead ones left. The lock is held. */
+void rundir_sweep(void);
 /* The path of a program or library of ours: beside us in the build tree, or installed. */
 bool rundir_find(const char *in_tree, const char *installed, char to[PATH_MAX]);
 

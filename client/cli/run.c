@@ -98,9 +98,8 @@ static bool join(struct client *c, const char *name, const struct options *o, ch
 
 	rundir_of(name, dir);
 	err = client_open(c, dir, 0);
-	if (err == -ECONNREFUSED)
-		rundir_bury(dir);
 	if (err == -ECONNREFUSED || err == -ENOENT) {
+		rundir_sweep();
 		start(dir, name, o);
 		err = client_open(c, dir, 0);
 	} else if (!err && o->keep) {
@@ -199,16 +198,19 @@ static void parse(int argc, char **argv, struct options *o)
 		die(EXIT_USAGE, "'%s' cannot be the name of an instance", o->name);
 }
 
-/* Runs the command; returns with errno if that is not possible. */
-static void become(char **argv, int argc)
+/* Runs the command; returns what kept it from that. */
+static int become(char **argv, int argc)
 {
 	char path[PATH_MAX], loader[SECURE_LOADER_MAX];
 	char **list = calloc((size_t)argc + SECURE_ARGS + 1, sizeof(*list));
+	bool found = secure_find(argv[0], getenv("PATH"), path);
 
-	if (list && secure_find(argv[0], getenv("PATH"), path) && secure_exec(path, loader))
+	if (list && found && secure_exec(path, loader))
 		execv(loader, secure_argv(loader, path, argv, list));
 	execvp(argv[0], argv);
 	free(list);
+	/* as shells have it: a folder that may not be searched holds no command */
+	return errno == EACCES && !found ? ENOENT : errno;
 }
 
 int run_main(int argc, char **argv)
@@ -229,7 +231,7 @@ int run_main(int argc, char **argv)
 	set_environment(&c, dir);
 	client_close(&c);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	become(argv + optind, argc - optind);
-	complain("%s: %s", argv[optind], strerror(errno));
-	return errno == ENOENT ? 127 : 126;
+	int err = become(argv + optind, argc - optind);
+	complain("%s: %s", argv[optind], strerror(err));
+	return err == ENOENT ? 127 : 126;
 }

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -119,6 +120,41 @@ void rundir_bury(const char *dir)
 	rundir_of(name, path);
 	if (!rename(dir, path))
 		nftw(path, remove_one, 32, FTW_DEPTH | FTW_PHYS);
+}
+
+static void sweep_one(void *arg, const char *name, const char *dir)
+{
+	int fd = conn_open(dir);
+
+	if (fd >= 0)
+		close(fd);
+	else if (fd == -ECONNREFUSED)
+		rundir_bury(dir);
+}
+
+/* What a daemon or a starter was removing when it was killed: .gone-PID, .dead-PID. */
+static int is_half_removed(const struct dirent *e)
+{
+	const char *pid = e->d_name + 6;
+
+	return (!strncmp(e->d_name, ".gone-", 6) || !strncmp(e->d_name, ".dead-", 6)) && *pid &&
+	       strspn(pid, "0123456789") == strlen(pid) && kill(atoi(pid), 0) && errno == ESRCH;
+}
+
+void rundir_sweep(void)
+{
+	char path[PATH_MAX];
+	struct dirent **e;
+
+	rundir_each(sweep_one, NULL);
+	int n = scandir(rundir_base(), &e, is_half_removed, NULL);
+	for (int i = 0; i < n; i++) {
+		rundir_of(e[i]->d_name, path);
+		nftw(path, remove_one, 32, FTW_DEPTH | FTW_PHYS);
+		free(e[i]);
+	}
+	if (n >= 0)
+		free(e);
 }
 
 bool rundir_find(const char *in_tree, const char *installed, char to[PATH_MAX])
