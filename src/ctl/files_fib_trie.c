@@ -160,7 +160,7 @@ static void show_node(struct trie *t, unsigned lo, unsigned hi, unsigned depth)
 		uint32_t mask = pos ? ~0u << (32 - pos) : 0;
 
 		print_addr(t->out, depth, "+--", t->leaf[lo].key & mask);
-		fprintf(t->out, "/%u 1 %u 0\n", pos,
+		fprintf(t->out, "/%u 1 %d 0\n", pos,
 			is_full(t, lo, mid, pos) + is_full(t, mid, hi, pos));
 	}
 	show_node(t, lo, mid, depth + 1);

@@ -8,11 +8,11 @@
 
 struct raw_core {
 	struct weft *weft;
-	struct cds_lfht *raw;	/* struct raw_sock.node by namespace and protocol */
-	struct cds_lfht *ping;	/* struct ping_sock.node by namespace and identifier */
+	struct cds_lfht *raw;	     /* struct raw_sock.node by namespace and protocol */
+	struct cds_lfht *ping;	     /* struct ping_sock.node by namespace and identifier */
 	struct cds_list_head alerts; /* struct raw_sock.alert_link: IP_ROUTER_ALERT; RCU */
-	unsigned n_raw, n_ping; /* workers skip an empty table */
-	uint16_t rover;		/* the last identifier given */
+	unsigned n_raw, n_ping;	     /* workers skip an empty table */
+	uint16_t rover;		     /* the last identifier given */
 };
 
 int ping_init(struct raw_core *core);

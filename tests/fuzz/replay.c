@@ -58,6 +58,6 @@ int main(int argc, char **argv)
 			data[j] = (uint8_t)(rng_below(&g, 3) ? rng_below(&g, 32) : rng_u32(&g));
 		LLVMFuzzerTestOneInput(data, len);
 	}
-	printf("%u files, %u made inputs\n", n, INPUTS);
+	printf("%u files, %d made inputs\n", n, INPUTS);
 	return 0;
 }

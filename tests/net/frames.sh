@@ -8,4 +8,4 @@ OUTSIDE=1
 here=$(dirname "$0")
 ok unshare -n /usr/bin/python3 "$here/frames.py" "$tmp/kernel.json"
 ok "$WEFT" run /usr/bin/python3 "$here/frames.py" "$tmp/weft.json"
-/usr/bin/python3 "$here/frames_compare.py" "$tmp/kernel.json" "$tmp/weft.json"
+/usr/bin/python3 "$here/frames_compare.py" "$tmp/kernel.json" "$tmp/weft.json" "$here/frames.known"

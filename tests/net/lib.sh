@@ -5,6 +5,8 @@ set -eu
 
 : "${WEFT:?the weft command to test}"
 export LC_ALL=C
+PATH=$(dirname "$WEFT"):$PATH
+export PATH
 
 if [ -z "${WEFT_DIR:-}" ] && [ -z "${OUTSIDE:-}" ]; then
 	exec "$WEFT" run sh "$0" "$@"

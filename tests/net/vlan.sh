@@ -28,9 +28,6 @@ sleep 1
 ok ip netns exec a ping -c 2 -i 0.2 10.20.0.2
 wait $dump || true
 grep -q "802.1Q-QinQ" "$tmp/dump" || { cat "$tmp/dump"; fail "no 802.1ad tag in the capture"; }
-# an egress map sets the priority bits
-ok ip -n a link set v0.5 type vlan egress-qos-map 0:3
-says "egress-qos-map { 0:3 }" ip -n a -d link show v0.5
 # the lower device takes its VLANs along
 ok ip -n a link del v0
 refuses "does not exist" ip -n a link show s10.20
