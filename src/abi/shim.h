@@ -121,8 +121,8 @@ enum weft_depth {
  * handle and no payload at all: the last error of what was written to the pair, once.
  * A directory is EISDIR: SHADOW shows it.
  * SHADOW: links in the path are followed, and are links in the copy.
- * INFO: "stages", "drops [json]", "trace start N", "trace", "trace stop", "clients", "version"; text, but
- * "stages json", "trace" and "clients" are JSON.
+ * INFO: "stages", "drops [json]", "trace start N", "trace", "trace stop", "clients", "version";
+ * text, but "stages json", "trace" and "clients" are JSON.
  */
 
 struct weft_req {
