@@ -169,10 +169,7 @@ static void error_decide(struct worker *w, const struct pkt *v, uint8_t type, ui
 		return;
 	if (type == ICMP_REDIRECT && !icmp4_allow_redirect(w, net, ip->saddr))
 		return;
-	int opt_len = ip4_options_echo(hdr, opts, &faddr);
-
-	if (opt_len < 0)
-		return;
+	unsigned opt_len = ip4_options_echo(hdr, opts, &faddr);
 	struct ip4_tx tx = {
 		.net = net,
 		.saddr = error_source(net, v->dev, ip, dtype),
@@ -262,12 +259,7 @@ static void reply(struct worker *w, struct netdev *dev, const uint8_t *hdr, stru
 	struct route_result res;
 	uint32_t faddr = 0;
 	uint8_t opts[40];
-	int opt_len = ip->ihl > 5 ? ip4_options_echo(hdr, opts, &faddr) : 0;
-
-	if (opt_len < 0) {
-		pkt_drop(w, p, DROP_IP_OPTIONS);
-		return;
-	}
+	unsigned opt_len = ip4_options_echo(hdr, opts, &faddr);
 	struct ip4_tx tx = {
 		.net = net,
 		.saddr = reply_source(net, dev, ip),

@@ -59,7 +59,6 @@ static void forward_out(struct worker *w, const struct ip4_rx *rx, struct pkt *p
 	uint64_t *mib = rx->mib;
 	struct pkt_queue frags;
 
-	mib[MIB_Ip_ForwDatagrams]++;
 	mib[MIB_Ip_OutTransmits]++;
 	mib[MIB_IpExt_OutOctets] += p->total;
 	if (likely(wire_size(p) <= mtu)) {
@@ -121,6 +120,7 @@ void ip4_forward_one(struct worker *w, const struct ip4_rx *rx, struct pkt *p, s
 	uint32_t dst = o && o->srr_hit ? o->nexthop : ip->daddr;
 	uint32_t mtu = forward_mtu(rx, fi, dst, w->now);
 
+	mib[MIB_Ip_ForwDatagrams]++;
 	if (wire_size(p) > mtu && (get_be16(&ip->frag_off) & IP4_DF)) {
 		mib[MIB_Ip_FragFails]++;
 		icmp4_error(w, p, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, __builtin_bswap32(mtu));

@@ -361,7 +361,7 @@ static bool input_options(struct worker *w, const struct ip4_rx *rx, struct pkt 
 	uint32_t spec = ip4_addr_type(rx->net, ip->daddr) == RTN_LOCAL
 				? ip->daddr
 				: ip4_select_source(rx->net, rx->dev, ip->saddr, RT_SCOPE_UNIVERSE);
-	int at = ip4_options_parse(w, rx->net, pkt_l3(p), o, spec, false);
+	int at = ip4_options_parse(w, rx->net, pkt_l3(p), o, spec, true);
 
 	if (at) {
 		icmp4_error(w, p, ICMP_PARAMETERPROB, 0, __builtin_bswap32((uint32_t)at << 24));

@@ -37,48 +37,63 @@ static uint32_t day_ms(const struct worker *w)
 	return (uint32_t)((w->now + (uint64_t)w->wall) / NSEC_PER_MSEC % 86400000);
 }
 
-/* ---- parsing; each returns 0 or the offset (from the option) of the octet at fault, plus one ----
- */
+/* ---- one option: 0 or the octet at fault, plus one ---- */
 
-static unsigned parse_srr(uint8_t *opt, unsigned at, struct ip4_opt *o)
+static unsigned rr_fault(const uint8_t *opt)
 {
 	if (opt[1] < 3)
 		return 1 + 1;
-	if (opt[2] < 4)
+	if (opt[2] < 4 || (opt[2] <= opt[1] && opt[2] + 3 > opt[1]))
 		return 2 + 1;
-	if (o->srr) /* one is enough */
-		return 0 + 1;
+	return 0;
+}
+
+static unsigned srr_fault(const uint8_t *opt)
+{
+	return opt[1] < 3 ? 1 + 1 : opt[2] < 4 ? 2 + 1 : 0;
+}
+
+static unsigned ts_fault(const uint8_t *opt)
+{
+	unsigned kind = opt[1] >= 4 ? opt[3] & 15 : 0;
+	unsigned need = kind == IPOPT_TS_TSANDADDR || kind == IPOPT_TS_PRESPEC ? 8 : 4;
+
+	if (opt[1] < 4)
+		return 1 + 1;
+	if (opt[2] < 5 || (opt[2] <= opt[1] && opt[2] + need - 1 > opt[1]))
+		return 2 + 1;
+	/* no room, and no more can be counted */
+	if (opt[2] > opt[1] && kind != IPOPT_TS_PRESPEC && (opt[3] & 0xf0) == 0xf0)
+		return 3 + 1;
+	return 0;
+}
+
+/* ---- parsing ---- */
+
+static unsigned parse_srr(uint8_t *opt, unsigned at, struct ip4_opt *o)
+{
+	unsigned bad = srr_fault(opt);
+
+	if (bad || o->srr) /* one is enough */
+		return bad ? bad : 0 + 1;
 	o->srr = (uint8_t)at;
 	o->strict = opt[0] == IPOPT_SSRR;
 	return 0;
 }
 
-static unsigned parse_rr(uint8_t *opt, unsigned at, struct ip4_opt *o, uint32_t spec, bool ro)
+static unsigned parse_rr(uint8_t *opt, unsigned at, struct ip4_opt *o, uint32_t spec)
 {
-	if (o->rr)
-		return 0 + 1;
-	if (opt[1] < 3)
-		return 1 + 1;
-	if (opt[2] < 4)
-		return 2 + 1;
+	unsigned bad = rr_fault(opt);
+
+	if (bad || o->rr)
+		return o->rr ? 0 + 1 : bad;
 	if (opt[2] <= opt[1]) {
-		if (opt[2] + 3 > opt[1])
-			return 2 + 1;
-		if (!ro) {
-			store32(opt + opt[2] - 1, spec);
-			opt[2] = (uint8_t)(opt[2] + 4);
-			o->changed = true;
-		}
-		o->rr_need = true;
+		store32(opt + opt[2] - 1, spec);
+		opt[2] = (uint8_t)(opt[2] + 4);
+		o->changed = o->rr_need = true;
 	}
 	o->rr = (uint8_t)at;
 	return 0;
-}
-
-/* Is there room for n octets at the pointer? */
-static bool ts_room(const uint8_t *opt, unsigned n)
-{
-	return opt[2] + n - 1 <= opt[1];
 }
 
 /* Writes the time (and, with addr, the address before it) at the pointer. */
@@ -94,57 +109,64 @@ static void ts_write(uint8_t *opt, bool addr, uint32_t spec, uint32_t ms)
 	opt[2] = (uint8_t)(opt[2] + (addr ? 8 : 4));
 }
 
-static unsigned parse_ts(struct worker *w, struct net *net, uint8_t *opt, unsigned at,
-			 struct ip4_opt *o, uint32_t spec, bool ro)
+/* There is room: signs, if it is for us to sign. */
+static void ts_sign(struct worker *w, struct net *net, uint8_t *opt, struct ip4_opt *o,
+		    uint32_t spec)
 {
-	unsigned kind = opt[1] >= 4 ? opt[3] & 15 : 0;
+	bool addr = false;
 
-	if (o->ts)
-		return 0 + 1;
-	if (opt[1] < 4)
-		return 1 + 1;
-	if (opt[2] < 5)
-		return 2 + 1;
+	switch (opt[3] & 15) {
+	case IPOPT_TS_TSONLY:
+		break;
+	case IPOPT_TS_TSANDADDR:
+		addr = o->ts_need_addr = true;
+		break;
+	case IPOPT_TS_PRESPEC:
+		/* only the one who is named */
+		spec = load32(opt + opt[2] - 1);
+		if (ip4_addr_type(net, spec) != RTN_LOCAL)
+			return;
+		addr = true;
+		break;
+	default:
+		return; /* a kind nobody knows passes */
+	}
+	o->ts_need_time = o->changed = true;
+	ts_write(opt, addr, spec, day_ms(w));
+}
+
+static unsigned parse_ts(struct worker *w, struct net *net, uint8_t *opt, unsigned at,
+			 struct ip4_opt *o, uint32_t spec, bool arrived)
+{
+	unsigned bad = ts_fault(opt);
+
+	if (bad || o->ts)
+		return o->ts ? 0 + 1 : bad;
 	if (opt[2] <= opt[1]) {
-		bool write = false, addr = false;
-
-		if (!ts_room(opt, 4))
-			return 2 + 1;
-		if (kind == IPOPT_TS_TSONLY) {
-			write = o->ts_need_time = true;
-		} else if (kind == IPOPT_TS_TSANDADDR) {
-			if (!ts_room(opt, 8))
-				return 2 + 1;
-			write = addr = o->ts_need_addr = o->ts_need_time = true;
-		} else if (kind == IPOPT_TS_PRESPEC) {
-			if (!ts_room(opt, 8))
-				return 2 + 1;
-			/* Only the one who is named signs. */
-			spec = load32(opt + opt[2] - 1);
-			write = addr = ip4_addr_type(net, spec) == RTN_LOCAL;
-			o->ts_need_time = write;
-		} else {
-			return 3 + 1;
-		}
-		if (write && !ro) {
-			ts_write(opt, addr, spec, day_ms(w));
-			o->changed = true;
-		}
-	} else if ((opt[3] & 0xf0) != 0xf0) {
-		/* No room: one more who could not sign. */
-		if (!ro) {
-			opt[3] = (uint8_t)(opt[3] + 0x10);
-			o->changed = true;
-		}
-	} else if (kind != IPOPT_TS_PRESPEC) {
-		return 3 + 1;
+		ts_sign(w, net, opt, o, spec);
+	} else if (arrived && (opt[3] & 15) != IPOPT_TS_PRESPEC) {
+		/* no room: one more who could not sign */
+		opt[3] = (uint8_t)(opt[3] + 0x10);
+		o->changed = true;
 	}
 	o->ts = (uint8_t)at;
 	return 0;
 }
 
+/* What follows the end is padding, and made so. */
+static bool clear_padding(uint8_t *from, const uint8_t *end)
+{
+	bool changed = false;
+
+	for (; from < end; from++) {
+		changed |= *from != IPOPT_END;
+		*from = IPOPT_END;
+	}
+	return changed;
+}
+
 int ip4_options_parse(struct worker *w, struct net *net, uint8_t *hdr, struct ip4_opt *o,
-		      uint32_t spec_dst, bool ro)
+		      uint32_t spec_dst, bool arrived)
 {
 	unsigned end = (hdr[0] & 15) * 4u, at = HDR;
 
@@ -154,28 +176,26 @@ int ip4_options_parse(struct worker *w, struct net *net, uint8_t *hdr, struct ip
 		uint8_t *opt = hdr + at;
 		unsigned bad = 0;
 
-		if (opt[0] == IPOPT_END)
-			break; /* what follows is padding */
+		if (opt[0] == IPOPT_END) {
+			o->changed |= clear_padding(opt + 1, hdr + end);
+			break;
+		}
 		if (opt[0] == IPOPT_NOOP) {
 			at++;
 			continue;
 		}
 		if (at + 1 >= end || opt[1] < 2 || at + opt[1] > end)
 			return (int)at;
-		/* The pointer and flags of the options below must lie inside. */
-		if (opt[1] == 2 && (opt[0] == IPOPT_SSRR || opt[0] == IPOPT_LSRR ||
-				    opt[0] == IPOPT_RR || opt[0] == IPOPT_TIMESTAMP))
-			return (int)at + 1;
 		switch (opt[0]) {
 		case IPOPT_SSRR:
 		case IPOPT_LSRR:
 			bad = parse_srr(opt, at, o);
 			break;
 		case IPOPT_RR:
-			bad = parse_rr(opt, at, o, spec_dst, ro);
+			bad = parse_rr(opt, at, o, spec_dst);
 			break;
 		case IPOPT_TIMESTAMP:
-			bad = parse_ts(w, net, opt, at, o, spec_dst, ro);
+			bad = parse_ts(w, net, opt, at, o, spec_dst, arrived);
 			break;
 		case IPOPT_RA:
 			if (opt[1] < 4)
@@ -190,8 +210,6 @@ int ip4_options_parse(struct worker *w, struct net *net, uint8_t *hdr, struct ip
 			return (int)(at + bad - 1);
 		at += opt[1];
 	}
-	if (o->changed)
-		header_sum(hdr);
 	return 0;
 }
 
@@ -279,38 +297,51 @@ static unsigned echo_srr(const uint8_t *hdr, const uint8_t *opt, uint8_t *to, ui
 	return to[1];
 }
 
-int ip4_options_echo(const uint8_t *hdr, uint8_t *out, uint32_t *faddr)
+/* What of one option goes back: bytes written; or -1: the sender was told of a fault in it. */
+static int echo_one(const uint8_t *hdr, const uint8_t *opt, uint8_t *to, uint32_t *faddr)
+{
+	switch (opt[0]) {
+	case IPOPT_RR:
+		if (rr_fault(opt))
+			return -1;
+		break;
+	case IPOPT_TIMESTAMP:
+		if (ts_fault(opt))
+			return -1;
+		break;
+	case IPOPT_LSRR:
+	case IPOPT_SSRR:
+		return srr_fault(opt) ? -1 : (int)echo_srr(hdr, opt, to, faddr);
+	default:
+		return 0;
+	}
+	memcpy(to, opt, opt[1]);
+	return opt[1];
+}
+
+unsigned ip4_options_echo(const uint8_t *hdr, uint8_t *out, uint32_t *faddr)
 {
 	unsigned end = (hdr[0] & 15) * 4u, at = HDR, n = 0;
 
 	*faddr = 0;
-	while (at < end) {
+	while (at < end && hdr[at] != IPOPT_END) {
 		const uint8_t *opt = hdr + at;
-		unsigned len;
 
-		if (opt[0] == IPOPT_END)
-			break;
 		if (opt[0] == IPOPT_NOOP) {
 			at++;
 			continue;
 		}
 		if (at + 1 >= end || opt[1] < 2 || at + opt[1] > end)
-			return -EINVAL;
-		len = opt[1];
-		if (opt[0] == IPOPT_RR && len >= 3 && opt[2] >= 4) {
-			memcpy(out + n, opt, len);
-			n += len;
-		} else if (opt[0] == IPOPT_TIMESTAMP && len >= 4 && opt[2] >= 5) {
-			memcpy(out + n, opt, len);
-			n += len;
-		} else if ((opt[0] == IPOPT_LSRR || opt[0] == IPOPT_SSRR) && len >= 3) {
-			n += echo_srr(hdr, opt, out + n, faddr);
-		}
-		at += len;
+			break;
+		int more = echo_one(hdr, opt, out + n, faddr);
+		if (more < 0)
+			break;
+		n += (unsigned)more;
+		at += opt[1];
 	}
 	while (n & 3)
 		out[n++] = IPOPT_END;
-	return (int)n;
+	return n;
 }
 
 void ip4_options_fragment(uint8_t *hdr)

@@ -89,19 +89,20 @@ struct ip4_opt {
 	uint32_t nexthop; /* be32: source route's next hop, when srr_hit */
 };
 
-/* Parses and, as a receiver does, fills in record route and time stamp (spec_dst: be32 address to
- * record). 0, or the offset of the octet at fault (for ICMP parameter problem). hdr is written when
- * it is not `ro`. */
+/* Parses and fills in record route and time stamp (spec_dst: be32 address to record); `arrived`:
+ * also counts up a time stamp without room, as who receives it does. 0, or the offset of the octet
+ * at fault (for ICMP parameter problem). hdr is written and its checksum left as it was, which
+ * ip4_options_forward() mends: what is quoted shows the one that came. */
 int ip4_options_parse(struct worker *w, struct net *net, uint8_t *hdr, struct ip4_opt *o,
-		      uint32_t spec_dst, bool ro);
+		      uint32_t spec_dst, bool arrived);
 /* Received source route: where it goes next. 0 or -EINVAL. */
 int ip4_options_srr(struct net *net, struct pkt *p, struct ip4_opt *o);
 /* Forwarding: writes the address of the way out where it is owed. */
 void ip4_options_forward(struct net *net, struct pkt *p, struct ip4_opt *o,
 			 const struct netdev *out, uint32_t nexthop);
-/* The options of an answer to hdr (RFC 1122 3.2.2.6) into out[40]; returns their length, or
- * -EINVAL. *faddr: the first hop when there is a source route. */
-int ip4_options_echo(const uint8_t *hdr, uint8_t *out, uint32_t *faddr);
+/* The options of an answer to hdr (RFC 1122 3.2.2.6) into out[40], up to the first that is wrong;
+ * returns their length. *faddr: the first hop when there is a source route. */
+unsigned ip4_options_echo(const uint8_t *hdr, uint8_t *out, uint32_t *faddr);
 /* Blanks what later fragments do not carry. */
 void ip4_options_fragment(uint8_t *hdr);
 

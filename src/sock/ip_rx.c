@@ -46,7 +46,7 @@ static void show(struct worker *w, const struct inet_sock *in, struct sock_rx *r
 		int n;
 
 		if (want & INET_SHOW_RETOPTS) {
-			n = ip4_options_echo((const uint8_t *)ip, m->opts, &faddr);
+			n = (int)ip4_options_echo((const uint8_t *)ip, m->opts, &faddr);
 		} else {
 			n = ip->ihl * 4 - 20;
 			memcpy(m->opts, ip + 1, (size_t)n);
