@@ -366,18 +366,6 @@ static uint32_t plateau(uint32_t was)
 	return 68;
 }
 
-/* A larger packet of ours did not fit somewhere. */
-static uint32_t pmtu_news(struct worker *w, struct net *net, const struct ip4_hdr *inner,
-			  uint32_t mtu)
-{
-	if (!mtu)
-		mtu = plateau(get_be16(&inner->tot_len));
-	/* Only news about a packet we may have sent. */
-	if (ip4_addr_type(net, inner->saddr) == RTN_LOCAL)
-		route4_update_pmtu(net, inner->daddr, mtu, w->now);
-	return mtu;
-}
-
 /* Hands an error to whoever sent the quoted packet; p's data is at the quoted header. Borrows. */
 static void error_deliver(struct worker *w, struct netdev *dev, struct pkt *p, uint8_t type,
 			  uint8_t code, uint32_t info)
@@ -396,6 +384,9 @@ static void error_deliver(struct worker *w, struct netdev *dev, struct pkt *p, u
 	if (hooks->raw_error)
 		hooks->raw_error(w, dev, p, type, code, info);
 	if (proto == IPPROTO_ICMP) {
+		/* an answer of the stack's own, which no socket will miss */
+		if (pkt_data(p)[inner->ihl * 4u] == ICMP_ECHOREPLY)
+			route4_pmtu_error(w, dev->net, inner, type, code, info);
 		if (hooks->ping_error)
 			hooks->ping_error(w, dev, p, type, code, info);
 	} else if (hooks->proto[proto] && hooks->proto[proto]->error) {
@@ -423,7 +414,8 @@ static void error_input(struct worker *w, struct netdev *dev, struct pkt *p)
 		if (h.code > NR_ICMP_UNREACH)
 			goto out;
 		if (h.code == ICMP_FRAG_NEEDED && READ_ONCE(net->ip4->no_pmtu_disc) == 0)
-			info = pmtu_news(w, net, inner, get_be16(&h.un.frag.mtu));
+			info = h.un.frag.mtu ? get_be16(&h.un.frag.mtu)
+					     : plateau(get_be16(&inner->tot_len));
 	} else if (h.type == ICMP_PARAMETERPROB) {
 		info = get_be32(&h.un.gateway) >> 24;
 	} else if (h.type == ICMP_REDIRECT) {

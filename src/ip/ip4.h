@@ -264,6 +264,11 @@ int route4_output(struct net *net, const struct flow4 *fl, struct route_result *
 int route4_input(struct net *net, const struct flow4 *fl, struct netdev *in,
 		 struct route_result *res);
 /* Path MTU news from ICMP and its use. */
+/* What an ICMP error about a packet (inner) that its sender knows of says about the path. Called by
+ * those who sent it, so that nobody learns from made-up errors about packets that never were. */
+struct ip4_hdr;
+void route4_pmtu_error(struct worker *w, struct net *net, const struct ip4_hdr *inner, uint8_t type,
+		       uint8_t code, uint32_t info);
 void route4_update_pmtu(struct net *net, uint32_t daddr, uint32_t mtu, uint64_t now);
 uint32_t route4_pmtu(struct net *net, uint32_t daddr, uint64_t now); /* 0: none known */
 

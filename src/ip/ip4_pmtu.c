@@ -7,8 +7,10 @@
  * known".
  */
 #include <arpa/inet.h>
+#include <linux/icmp.h>
 
 #include "ip/ip4_core.h"
+#include "wire/ip4_hdr.h"
 
 #define IP_MAX_MTU 65535u
 
@@ -117,6 +119,13 @@ void route4_update_pmtu(struct net *net, uint32_t daddr, uint32_t mtu, uint64_t 
 	struct pmtu_entry val = {daddr, mtu, fi->id, now + net->ip4->mtu_expires};
 	entry_write(b, entry_for(b, daddr, now), &val);
 	WRITE_ONCE(c->n, 1);
+}
+
+void route4_pmtu_error(struct worker *w, struct net *net, const struct ip4_hdr *inner, uint8_t type,
+		       uint8_t code, uint32_t info)
+{
+	if (type == ICMP_DEST_UNREACH && code == ICMP_FRAG_NEEDED && info)
+		route4_update_pmtu(net, inner->daddr, info, w->now);
 }
 
 /* fib_id 0: whatever route it was learnt on. */

@@ -166,6 +166,7 @@ static void ping_error(struct worker *w, struct netdev *dev, struct pkt *p, uint
 	s = ping_find(w->weft->raw, dev->net, get_be16(h + 4), is_for, &seen);
 	if (!s)
 		return;
+	route4_pmtu_error(w, dev->net, inner, type, code, info);
 	err = inet_icmp_errno(&s->in, type, code, &hard);
 	/* These are no errors, but ping wants to see them. */
 	if (type == ICMP_SOURCE_QUENCH || type == ICMP_REDIRECT)

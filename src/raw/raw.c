@@ -134,6 +134,7 @@ static void error_one(struct worker *w, struct netdev *dev, struct raw_sock *r, 
 	bool hard;
 	int err;
 
+	route4_pmtu_error(w, dev->net, inner, type, code, info);
 	if ((!in->recverr && !in->connected) || type == ICMP_SOURCE_QUENCH || type == ICMP_REDIRECT)
 		return;
 	err = inet_icmp_errno(in, type, code, &hard);

@@ -187,6 +187,7 @@ void udp_error(struct worker *w, struct netdev *dev, struct pkt *p, uint8_t type
 		return;
 	}
 	in = &us->in;
+	route4_pmtu_error(w, dev->net, inner, type, code, info);
 	if (type == ICMP_SOURCE_QUENCH || type == ICMP_REDIRECT)
 		return;
 	err = inet_icmp_errno(in, type, code, &hard);
