@@ -147,6 +147,22 @@ static long number(const char *json, const char *key)
 	return at ? strtol(at + strlen(quoted), NULL, 10) : 0;
 }
 
+/* As JSON has it; a path may hold anything. */
+static void put_string(const char *s)
+{
+	putchar('"');
+	for (; *s; s++) {
+		if ((unsigned char)*s < 0x20) {
+			printf("\\u%04x", (unsigned char)*s);
+			continue;
+		}
+		if (*s == '"' || *s == '\\')
+			putchar('\\');
+		putchar(*s);
+	}
+	putchar('"');
+}
+
 struct listing {
 	bool json;
 	unsigned n;
@@ -166,13 +182,18 @@ static void list_one(void *arg, const char *name, const char *dir)
 	if (!text)
 		return;
 	unsigned programs = count_programs(dir);
-	if (l->json)
+	if (l->json) {
 		printf("%s{\"name\":\"%s\",\"pid\":%ld,\"programs\":%u,\"namespaces\":%ld,"
-		       "\"dir\":\"%s\"}",
+		       "\"sockets\":%ld,\"connections\":%ld,\"keep\":%s,\"dir\":",
 		       l->n ? "," : "", name, number(text, "pid"), programs,
-		       number(text, "namespaces"), dir);
-	else if (!l->n)
+		       number(text, "namespaces"), number(text, "sockets"),
+		       number(text, "connections") - 1 /* ours */,
+		       strstr(text, "\"keep\":true") ? "true" : "false");
+		put_string(dir);
+		putchar('}');
+	} else if (!l->n) {
 		printf("%-20s %10s %10s %10s\n", "NAME", "PID", "PROGRAMS", "NAMESPACES");
+	}
 	if (!l->json)
 		printf("%-20s %10ld %10u %10ld\n", name, number(text, "pid"), programs,
 		       number(text, "namespaces"));

@@ -106,7 +106,13 @@ static ssize_t at_end(const struct shim_sock *s)
 	struct shim_req r = {
 		.op = WEFT_OP_GETNAME, .sock = s->id, .room = &name, .room_len = sizeof(name)};
 
-	return shim_call(&r) == -ENETDOWN ? -ENETDOWN : 0;
+	if (shim_call(&r) != -ENETDOWN)
+		return 0;
+	/* ping and its like print the error and try again at once: not thousands of times a second
+	 */
+	const struct timespec pause = {.tv_nsec = 50000000};
+	syscall(SYS_nanosleep, &pause, NULL);
+	return -ENETDOWN;
 }
 
 static int take_error(const struct shim_sock *s)

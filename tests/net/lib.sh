@@ -13,7 +13,8 @@ if [ -z "${WEFT_DIR:-}" ] && [ -z "${OUTSIDE:-}" ]; then
 fi
 
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/weft-test.XXXXXX")
-trap 'rm -rf "$tmp"' EXIT
+# what a test that failed has left running would keep its instance
+trap 'pids=$(jobs -p); [ -z "$pids" ] || kill $pids 2>/dev/null; rm -rf "$tmp"' EXIT
 
 fail() {
 	echo "FAILED: $*"
