@@ -79,6 +79,22 @@ static int vlan_flag(struct netdev *dev, const struct vlan_ioctl_args *a)
 	return err;
 }
 
+/* A mapping of priorities, into (IFLA_VLAN_INGRESS_QOS) or out of the device. */
+static int vlan_map(struct netdev *dev, uint16_t attr, uint32_t from, uint32_t to)
+{
+	unsigned row = param_of(dev->kind, attr);
+	struct dev_pairs pairs = {.n = 1, .v = {{from, to}}};
+	char *params = calloc(1, dev->kind->params_size);
+	const uint64_t given[2] = {1ULL << row};
+
+	if (!params)
+		return -ENOMEM;
+	memcpy(params + dev->kind->params[row].off, &pairs, sizeof(pairs));
+	int err = dev->kind->change(dev, params, given, NULL);
+	free(params);
+	return err;
+}
+
 int devioctl_vlan(struct net *net, void *arg, size_t len)
 {
 	const struct dev_kind *kind = dev_kind_find(net->core, "vlan");
@@ -103,6 +119,12 @@ int devioctl_vlan(struct net *net, void *arg, size_t len)
 	case DEL_VLAN_CMD:
 		netdev_unregister(dev);
 		return 0;
+	case SET_VLAN_INGRESS_PRIORITY_CMD:
+		return vlan_map(dev, IFLA_VLAN_INGRESS_QOS, (uint32_t)a->vlan_qos,
+				a->u.skb_priority);
+	case SET_VLAN_EGRESS_PRIORITY_CMD:
+		return vlan_map(dev, IFLA_VLAN_EGRESS_QOS, a->u.skb_priority,
+				(uint32_t)a->vlan_qos);
 	case SET_VLAN_FLAG_CMD:
 		return vlan_flag(dev, a);
 	case GET_VLAN_REALDEV_NAME_CMD:

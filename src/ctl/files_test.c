@@ -57,11 +57,12 @@ static struct netdev *make(struct bed *b, const char *kind, const char *name, st
 {
 	struct dev_core *core = b->weft->dev;
 	const struct dev_kind *k = dev_kind_find(core, kind);
-	char params[256] = {0};
+	_Alignas(8) char params[4096] = {0};
 	struct netdev *dev;
 	struct dev_new n = {.net = b->net, .link_net = b->net, .link = link, .name = name};
 
 	assert_non_null(k);
+	assert_true(k->params_size <= sizeof(params));
 	if (k->defaults)
 		k->defaults(params);
 	if (link) {

@@ -12,6 +12,7 @@
 struct vlan_values {
 	uint16_t id;
 	uint32_t flags;
+	struct dev_pairs ingress, egress;
 };
 
 static bool is_vlan(const struct netdev *dev)
@@ -25,6 +26,10 @@ static void read_param(const struct dev_param *p, const char *params, struct vla
 		memcpy(&v->id, params + p->off, sizeof(v->id));
 	else if (p->attr == IFLA_VLAN_FLAGS)
 		memcpy(&v->flags, params + p->off, sizeof(v->flags));
+	else if (p->attr == IFLA_VLAN_INGRESS_QOS)
+		memcpy(&v->ingress, params + p->off, sizeof(v->ingress));
+	else if (p->attr == IFLA_VLAN_EGRESS_QOS)
+		memcpy(&v->egress, params + p->off, sizeof(v->egress));
 }
 
 static int values(const struct netdev *dev, struct vlan_values *v)
@@ -59,6 +64,21 @@ static int show_config(const struct file_at *at, FILE *out)
 	return 0;
 }
 
+static void show_maps(const struct vlan_values *v, FILE *out)
+{
+	uint32_t to[8] = {0};
+
+	for (unsigned i = 0; i < v->ingress.n; i++)
+		to[v->ingress.v[i].from & 7] = v->ingress.v[i].to;
+	fputs("\nINGRESS priority mappings:", out);
+	for (unsigned i = 0; i < 8; i++)
+		fprintf(out, " %u:%u%s", i, to[i], i < 6 ? " " : "");
+	fputs("\n EGRESS priority mappings: ", out);
+	for (unsigned i = 0; i < v->egress.n; i++)
+		fprintf(out, "%u:%u ", v->egress.v[i].from, v->egress.v[i].to);
+	fputc('\n', out);
+}
+
 static int show_vlan(const struct file_at *at, FILE *out)
 {
 	const struct netdev *dev = at->dev;
@@ -78,10 +98,7 @@ static int show_vlan(const struct file_at *at, FILE *out)
 	fprintf(out, "%30s %12llu\n", "total frames transmitted", s.tx_packets);
 	fprintf(out, "%30s %12llu\n", "total bytes transmitted", s.tx_bytes);
 	fprintf(out, "Device: %s", dev->lower->name);
-	/* no priority mappings are kept: every one maps to 0 */
-	fputs("\nINGRESS priority mappings: 0:0  1:0  2:0  3:0  4:0  5:0  6:0 7:0\n"
-	      " EGRESS priority mappings: \n",
-	      out);
+	show_maps(&v, out);
 	return 0;
 }
 

@@ -22,6 +22,8 @@ static size_t param_len(const struct dev_param *p)
 		return 0;
 	case PARAM_STRING:
 		return p->max + 1;
+	case PARAM_PAIRS:
+		return p->max * (sizeof(struct nlattr) + sizeof(struct dev_pair));
 	default:
 		return p->max;
 	}
@@ -63,6 +65,23 @@ static bool in_range(const struct dev_param *p, const void *val)
 	return v >= p->min && v <= p->max;
 }
 
+static int set_pairs(struct nl_req *r, const struct dev_param *p, const struct nlattr *list,
+		     struct dev_pairs *to)
+{
+	const struct nlattr *a;
+
+	mnl_attr_for_each_nested (a, list) {
+		if (mnl_attr_get_type(a) != p->min)
+			continue;
+		if (mnl_attr_get_payload_len(a) < sizeof(to->v[0]))
+			return nl_bad_attr(r, a, -EINVAL, "Attribute failed policy validation");
+		if (to->n == p->max)
+			return nl_bad_attr(r, a, -ENOBUFS, "too many mappings");
+		memcpy(&to->v[to->n++], mnl_attr_get_payload(a), sizeof(to->v[0]));
+	}
+	return 0;
+}
+
 static int set_param(struct nl_req *r, const struct dev_param *p, const struct nlattr *a,
 		     uint8_t *to)
 {
@@ -78,6 +97,8 @@ static int set_param(struct nl_req *r, const struct dev_param *p, const struct n
 			break;
 		nl_get_str((char *)to, p->max + 1, a);
 		return 0;
+	case PARAM_PAIRS:
+		return set_pairs(r, p, a, (struct dev_pairs *)to);
 	case PARAM_BYTES:
 		if (len != want)
 			break;
@@ -134,6 +155,18 @@ size_t rtnl_kind_size(const struct dev_kind *kind)
 	return n;
 }
 
+static void fill_pairs(struct nlmsghdr *nlh, const struct dev_param *p,
+		       const struct dev_pairs *from)
+{
+	if (!from->n)
+		return;
+	struct nlattr *list = nl_nest(nlh, p->attr);
+
+	for (unsigned i = 0; i < from->n; i++)
+		mnl_attr_put(nlh, (uint16_t)p->min, sizeof(from->v[i]), &from->v[i]);
+	mnl_attr_nest_end(nlh, list);
+}
+
 void rtnl_kind_fill(struct nlmsghdr *nlh, const struct dev_kind *kind, const void *params)
 {
 	for (unsigned i = 0; i < kind->n_params; i++) {
@@ -144,6 +177,9 @@ void rtnl_kind_fill(struct nlmsghdr *nlh, const struct dev_kind *kind, const voi
 		case PARAM_FLAG:
 			if (*(const bool *)from)
 				mnl_attr_put(nlh, p->attr, 0, NULL);
+			break;
+		case PARAM_PAIRS:
+			fill_pairs(nlh, p, (const struct dev_pairs *)from);
 			break;
 		case PARAM_STRING:
 			mnl_attr_put_strz(nlh, p->attr, (const char *)from);

@@ -21,6 +21,16 @@ enum param_type {
 	PARAM_STRING, /* char[max + 1] member */
 	PARAM_BYTES,  /* exactly max bytes */
 	PARAM_BITS,   /* struct {uint32_t flags, mask} (struct ifla_vlan_flags and its like) */
+	PARAM_PAIRS,  /* struct dev_pairs: a list of at most max; min is the attribute of each */
+};
+
+/* A map as user space writes it: struct ifla_vlan_qos_mapping and its like. */
+#define DEV_PAIRS_MAX 64
+struct dev_pairs {
+	uint32_t n;
+	struct dev_pair {
+		uint32_t from, to;
+	} v[DEV_PAIRS_MAX];
 };
 
 struct dev_param {

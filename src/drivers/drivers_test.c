@@ -30,12 +30,13 @@ static struct netdev *other_end(struct netdev *dev)
 struct vlan_args {
 	uint16_t id, protocol;
 	uint32_t flags, mask;
+	struct dev_pairs ingress, egress;
 };
 
 static int vlan_on(struct bed *b, struct netdev *lower, uint16_t proto, uint16_t id,
 		   const char *name, struct netdev **out, struct extack *ext)
 {
-	struct vlan_args args = {id, __builtin_bswap16(proto), 1, 0};
+	struct vlan_args args = {.id = id, .protocol = __builtin_bswap16(proto), .flags = 1};
 	struct dev_new n = {
 		.net = lower->net, .link = lower, .name = name, .params = &args, .given = {3}};
 

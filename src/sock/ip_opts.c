@@ -3,6 +3,7 @@
  * what it wants to be shown of those it receives. Checks and values are Linux's.
  */
 #include "sock/inet.h"
+#include "wire/ip4_hdr.h"
 
 #ifndef IP_LOCAL_PORT_RANGE
 #define IP_LOCAL_PORT_RANGE 51
@@ -87,11 +88,8 @@ static int set_options(struct inet_sock *in, const void *val, size_t len)
 
 static int set_tos(struct inet_sock *in, int val)
 {
-	/* What a TOS is worth to a queue: bulk, interactive, and both. */
-	static const uint8_t prio[16] = {0, 0, 0, 0, 2, 2, 2, 2, 6, 6, 6, 6, 4, 4, 4, 4};
-
 	in->tos = (uint8_t)val;
-	in->sk.prio = prio[(in->tos & 0x1e) >> 1];
+	in->sk.prio = ip4_tos_prio(in->tos);
 	return 0;
 }
 

@@ -18,3 +18,11 @@ struct ip4_hdr {
 } __attribute__((packed));
 
 static_assert(sizeof(struct ip4_hdr) == 20, "the IPv4 header has 20 octets");
+
+/* The priority that a TOS stands for (TC_PRIO_*). */
+static inline uint8_t ip4_tos_prio(uint8_t tos)
+{
+	static const uint8_t prio[16] = {0, 0, 0, 0, 2, 2, 2, 2, 6, 6, 6, 6, 4, 4, 4, 4};
+
+	return prio[(tos & 0x1e) >> 1];
+}

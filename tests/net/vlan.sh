@@ -28,6 +28,21 @@ sleep 1
 ok ip netns exec a ping -c 2 -i 0.2 10.20.0.2
 wait $dump || true
 grep -q "802.1Q-QinQ" "$tmp/dump" || { cat "$tmp/dump"; fail "no 802.1ad tag in the capture"; }
+# maps of priorities: set, shown, changed, taken off, and on the wire
+ok ip -n a link set v0.5 type vlan egress-qos-map 0:3 6:7 ingress-qos-map 3:5
+says "ingress-qos-map { 3:5 }" ip -n a -d link show v0.5
+says "egress-qos-map { 0:3 6:7 }" ip -n a -d link show v0.5
+says "3:5" ip netns exec a cat /proc/net/vlan/v0.5
+ip netns exec b timeout 5 tcpdump -n -e -i v0 -c 4 icmp or vlan >"$tmp/dump" 2>/dev/null &
+dump=$!
+sleep 1
+ok ip netns exec a ping -c 1 10.5.0.2
+ok ip netns exec a ping -c 1 -Q 0x10 10.5.0.2
+wait $dump || true
+grep -q "vlan 5, p 3.*echo request" "$tmp/dump" || { cat "$tmp/dump"; fail "no priority 3"; }
+grep -q "vlan 5, p 7.*echo request" "$tmp/dump" || { cat "$tmp/dump"; fail "no priority 7 for its TOS"; }
+ok ip -n a link set v0.5 type vlan egress-qos-map 0:0
+says "egress-qos-map { 6:7 }" ip -n a -d link show v0.5
 # the lower device takes its VLANs along
 ok ip -n a link del v0
 refuses "does not exist" ip -n a link show s10.20

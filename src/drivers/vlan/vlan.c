@@ -9,8 +9,10 @@
 
 #include "drivers/kinds.h"
 #include "net/net.h"
+#include "wire/ip4_hdr.h"
 
 #define VID_MASK	0xfff
+#define VLAN_PRIO_SHIFT 13
 #define BLOCK		512
 #define N_BLOCKS	(4096 / BLOCK)
 #define BE(v)		((uint16_t)__builtin_bswap16(v))
@@ -28,12 +30,25 @@ struct vlan_bits {
 struct vlan_params {
 	uint16_t id, protocol; /* protocol: be16 */
 	struct vlan_bits bits;
+	struct dev_pairs ingress, egress; /* what is to change */
+};
+
+/* Priority of a packet to the bits of its tag; immutable. */
+struct egress_map {
+	unsigned n;
+	struct {
+		uint32_t prio;
+		uint16_t tci;
+	} v[];
 };
 
 struct vlan {
 	struct netdev *lower;
 	uint16_t id, protocol;
 	uint32_t flags; /* VLAN_FLAG_* */
+	bool has_ingress;
+	uint32_t ingress[8];	   /* priority bits of a tag to a packet's priority */
+	struct egress_map *egress; /* RCU; NULL: none */
 };
 
 /* ---- the group of a lower device ---- */
@@ -120,6 +135,9 @@ static void vlan_input(struct worker *w, struct netdev *dev, struct batch *b)
 			batch_init(&run);
 		}
 		run_dev = on;
+		const struct vlan *v = on->priv;
+		if (unlikely(READ_ONCE(v->has_ingress)))
+			p->prio = READ_ONCE(v->ingress[p->vlan_tci >> VLAN_PRIO_SHIFT]);
 		p->flags &= (uint16_t)~PKT_VLAN;
 		batch_add(&run, p);
 	}
@@ -129,9 +147,28 @@ static void vlan_input(struct worker *w, struct netdev *dev, struct batch *b)
 	stage_leave(w, prev);
 }
 
+/* A router's packet has the priority of its TOS. */
+static uint32_t priority(const struct pkt *p)
+{
+	if ((p->flags & PKT_LOCAL) || p->protocol != BE(ETH_P_IP) || !p->l3)
+		return p->prio;
+	return ip4_tos_prio(((const struct ip4_hdr *)pkt_l3(p))->tos);
+}
+
+static uint16_t priority_bits(const struct egress_map *m, const struct pkt *p)
+{
+	uint32_t prio = priority(p);
+
+	for (unsigned i = 0; i < m->n; i++)
+		if (m->v[i].prio == prio)
+			return m->v[i].tci;
+	return 0;
+}
+
 static void vlan_xmit(struct worker *w, struct netdev *dev, struct batch *b)
 {
 	const struct vlan *v = dev->priv;
+	const struct egress_map *map = rcu_dereference(v->egress);
 	struct dev_count *c = dev_counter(dev, w);
 
 	c->tx_packets += b->n;
@@ -142,6 +179,8 @@ static void vlan_xmit(struct worker *w, struct netdev *dev, struct batch *b)
 		p->dev = v->lower;
 		p->flags |= PKT_VLAN;
 		p->vlan_tci = v->id;
+		if (unlikely(map))
+			p->vlan_tci |= priority_bits(map, p);
 		p->vlan_proto = v->protocol;
 	}
 	netdev_xmit(w, v->lower, b);
@@ -180,6 +219,7 @@ static void vlan_fini(struct netdev *dev)
 	struct vlan *v = dev->priv;
 
 	group_del(v->lower, v);
+	rcu_free(v->egress);
 }
 
 static int vlan_iflink(const struct netdev *dev, struct net **net)
@@ -256,8 +296,17 @@ static const struct dev_param vlan_params[] = {
 	 "protocol", NULL},
 	{IFLA_VLAN_ID, PARAM_U16, PARAM_CREATE, offsetof(struct vlan_params, id), 0, 0, "id", NULL},
 	{IFLA_VLAN_FLAGS, PARAM_BITS, 0, offsetof(struct vlan_params, bits), 0, 0, "flags", NULL},
+	{IFLA_VLAN_INGRESS_QOS, PARAM_PAIRS, 0, offsetof(struct vlan_params, ingress),
+	 IFLA_VLAN_QOS_MAPPING, 8, "ingress-qos-map", NULL},
+	{IFLA_VLAN_EGRESS_QOS, PARAM_PAIRS, 0, offsetof(struct vlan_params, egress),
+	 IFLA_VLAN_QOS_MAPPING, DEV_PAIRS_MAX, "egress-qos-map", NULL},
 };
-#define GIVEN_ID (1u << 1)
+enum {
+	GIVEN_ID = 1 << 1,
+	GIVEN_FLAGS = 1 << 2,
+	GIVEN_INGRESS = 1 << 3,
+	GIVEN_EGRESS = 1 << 4,
+};
 
 static void vlan_defaults(void *params)
 {
@@ -276,6 +325,60 @@ static void vlan_get(const struct netdev *dev, void *params)
 	p->protocol = v->protocol;
 	p->bits.flags = v->flags;
 	p->bits.mask = ~0u;
+	p->ingress.n = p->egress.n = 0;
+	for (uint32_t i = 0; i < 8; i++)
+		if (v->ingress[i])
+			p->ingress.v[p->ingress.n++] = (struct dev_pair){i, v->ingress[i]};
+	for (unsigned i = 0; v->egress && i < v->egress->n; i++)
+		p->egress.v[p->egress.n++] = (struct dev_pair){
+			v->egress->v[i].prio, v->egress->v[i].tci >> VLAN_PRIO_SHIFT};
+}
+
+static void set_ingress(struct vlan *v, const struct dev_pairs *pairs)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < pairs->n; i++)
+		WRITE_ONCE(v->ingress[pairs->v[i].from & 7], pairs->v[i].to);
+	for (unsigned i = 0; i < 8; i++)
+		any |= v->ingress[i] != 0;
+	WRITE_ONCE(v->has_ingress, any);
+}
+
+/* 0, -ENOBUFS: more priorities than a map holds, -ENOMEM. */
+static int set_egress(struct vlan *v, const struct dev_pairs *pairs)
+{
+	struct egress_map *old = v->egress, *m;
+
+	if (!pairs->n)
+		return 0;
+	m = calloc(1, sizeof(*m) + DEV_PAIRS_MAX * sizeof(m->v[0]));
+	if (!m)
+		return -ENOMEM;
+	if (old)
+		memcpy(m, old, sizeof(*m) + old->n * sizeof(m->v[0]));
+	for (unsigned i = 0; i < pairs->n; i++) {
+		unsigned at = 0;
+
+		while (at < m->n && m->v[at].prio != pairs->v[i].from)
+			at++;
+		if (at == DEV_PAIRS_MAX) {
+			free(m);
+			return -ENOBUFS;
+		}
+		m->v[at].prio = pairs->v[i].from;
+		m->v[at].tci = (uint16_t)((pairs->v[i].to & 7) << VLAN_PRIO_SHIFT);
+		m->n = MAX(m->n, at + 1);
+	}
+	/* what maps to 0 is not shown, and need not be kept */
+	unsigned kept = 0;
+	for (unsigned i = 0; i < m->n; i++)
+		if (m->v[i].tci)
+			m->v[kept++] = m->v[i];
+	m->n = kept;
+	rcu_assign_pointer(v->egress, m);
+	rcu_free(old);
+	return 0;
 }
 
 static int check_flags(const struct vlan_bits *b, struct extack *ext)
@@ -294,9 +397,13 @@ static int vlan_change(struct netdev *dev, const void *params, const uint64_t gi
 	struct vlan *v = dev->priv;
 	int err = check_flags(&p->bits, ext);
 
-	if (!err)
+	if (err)
+		return err;
+	if (given[0] & GIVEN_FLAGS)
 		v->flags = (v->flags & ~p->bits.mask) | (p->bits.flags & p->bits.mask);
-	return err;
+	if (given[0] & GIVEN_INGRESS)
+		set_ingress(v, &p->ingress);
+	return given[0] & GIVEN_EGRESS ? set_egress(v, &p->egress) : 0;
 }
 
 static int check_new(const struct dev_new *n, const struct vlan_params *p, struct extack *ext)
@@ -351,10 +458,16 @@ static int vlan_create(struct dev_core *core, const struct dev_new *n, struct ne
 		return -ENOMEM;
 	WRITE_ONCE(core->vlan_input, vlan_input);
 	v = dev->priv;
-	*v = (struct vlan){n->link, p->id, p->protocol, VLAN_FLAG_REORDER_HDR};
+	*v = (struct vlan){.lower = n->link,
+			   .id = p->id,
+			   .protocol = p->protocol,
+			   .flags = VLAN_FLAG_REORDER_HDR};
 	v->flags = (v->flags & ~p->bits.mask) | (p->bits.flags & p->bits.mask);
+	set_ingress(v, &p->ingress);
+	err = set_egress(v, &p->egress);
 	inherit(dev, n->link);
-	err = netdev_first_address(dev, n->address, ext);
+	if (!err)
+		err = netdev_first_address(dev, n->address, ext);
 	if (!err)
 		err = netdev_first_mtu(dev, n->mtu, ext);
 	if (!err)
@@ -376,6 +489,7 @@ leave_group:
 unlink:
 	netdev_unlink_lower(dev);
 free:
+	free(v->egress);
 	netdev_free(dev);
 	return err;
 }
