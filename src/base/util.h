@@ -25,6 +25,18 @@
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 #endif
 
+/* cds_list_for_each_entry for objects that lie on cache lines: liburcu's takes the list's head for
+ * one of them, which it is not, nor aligned like one. _safe: pos may be removed. node and next are
+ * struct cds_list_head *. */
+#define list_for_each_line(pos, node, head, member)                                                \
+	for ((node) = (head)->next;                                                                \
+	     (node) != (head) && ((pos) = container_of(node, __typeof__(*(pos)), member), true);   \
+	     (node) = (node)->next)
+#define list_for_each_line_safe(pos, node, following, head, member)                                \
+	for ((node) = (head)->next, (following) = (node)->next;                                    \
+	     (node) != (head) && ((pos) = container_of(node, __typeof__(*(pos)), member), true);   \
+	     (node) = (following), (following) = (node)->next)
+
 #define MIN(a, b)                                                                                  \
 	({                                                                                         \
 		__typeof__(a) _a = (a);                                                            \

@@ -119,6 +119,7 @@ void files_arp(struct net *net, FILE *out)
 {
 	const struct neigh_table *t = arp_table(net->weft);
 	const struct neigh_proxy *p;
+	struct cds_list_head *at;
 	const struct neigh *n;
 	struct netdev *dev;
 
@@ -128,7 +129,7 @@ void files_arp(struct net *net, FILE *out)
 	cds_list_for_each_entry (dev, &net->devs, net_link) {
 		if (!dev->in_dev || !dev->in_dev->arp_parms)
 			continue;
-		cds_list_for_each_entry (n, &dev->in_dev->arp_parms->entries, dev_link)
+		list_for_each_line (n, at, &dev->in_dev->arp_parms->entries, dev_link)
 			if (n->state & ~NUD_NOARP)
 				arp_line(n, out);
 	}

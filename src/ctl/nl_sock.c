@@ -487,13 +487,16 @@ bool nl_queue(struct nl_sock *to, uint32_t from, uint32_t group, const void *msg
 void nl_type_gone(struct weft *weft, int protocol, uint16_t type, unsigned group0, unsigned n)
 {
 	struct cds_lfht_iter it;
+	struct cds_lfht_node *node;
 	struct nl_sock *s, *next;
 	struct net *net;
 
 	rcu_read_lock();
-	cds_lfht_for_each_entry (weft->nl->socks, &it, s, node)
+	cds_lfht_for_each (weft->nl->socks, &it, node) {
+		s = container_of(node, struct nl_sock, node);
 		if (s->sk.protocol == protocol && s->dump && s->dump->nlh->nlmsg_type == type)
 			nl_dump_end_now(s, -ENOENT);
+	}
 	rcu_read_unlock();
 	cds_list_for_each_entry (net, &weft->nets->nets, link) {
 		cds_list_for_each_entry_safe (s, next, nl_members(net, protocol), member) {
@@ -581,13 +584,15 @@ void nl_net_fini(struct net *net)
 void nl_show(struct net *net, FILE *out)
 {
 	struct cds_lfht_iter it;
-	struct nl_sock *s;
+	struct cds_lfht_node *node;
 
 	fputs("sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    "
 	      "Inode\n",
 	      out);
 	rcu_read_lock();
-	cds_lfht_for_each_entry (net->weft->nl->socks, &it, s, node) {
+	cds_lfht_for_each (net->weft->nl->socks, &it, node) {
+		const struct nl_sock *s = container_of(node, struct nl_sock, node);
+
 		if (s->sk.net != net)
 			continue;
 		fprintf(out, "%016x %-3d %-10u %08x %-8d %-8d %-5d %-8d %-8u %-8lu\n", 0,

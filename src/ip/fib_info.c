@@ -403,11 +403,12 @@ unsigned fib_sync_down_dev(struct netdev *dev, enum event_type why, bool force)
 {
 	bool dead = why != EVENT_DEV_CARRIER;
 	unsigned flags = RTNH_F_LINKDOWN | (dead ? RTNH_F_DEAD : 0), n = 0;
+	struct cds_list_head *at;
 	struct fib_info *fi;
 
 	if (!dev->in_dev)
 		return 0;
-	cds_list_for_each_entry (fi, &dev->in_dev->fibs, link) {
+	list_for_each_line (fi, at, &dev->in_dev->fibs, link) {
 		/* Local addresses outlive their device's going down. */
 		if (!force && fi->nh.scope == RT_SCOPE_NOWHERE)
 			continue;
@@ -422,6 +423,7 @@ unsigned fib_sync_down_dev(struct netdev *dev, enum event_type why, bool force)
 
 bool fib_sync_up(struct netdev *dev, uint32_t flags)
 {
+	struct cds_list_head *at;
 	struct fib_info *fi;
 	bool changed = false;
 
@@ -429,7 +431,7 @@ bool fib_sync_up(struct netdev *dev, uint32_t flags)
 		return false;
 	if ((flags & RTNH_F_DEAD) && dev->carrier)
 		flags |= RTNH_F_LINKDOWN;
-	cds_list_for_each_entry (fi, &dev->in_dev->fibs, link) {
+	list_for_each_line (fi, at, &dev->in_dev->fibs, link) {
 		if (!(fi->nh.flags & flags))
 			continue;
 		WRITE_ONCE(fi->nh.flags, (uint8_t)(fi->nh.flags & ~flags));

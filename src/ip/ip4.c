@@ -18,12 +18,13 @@ struct neigh_table *arp_table(struct weft *weft)
 /* An entry ends: next hops that remember it must forget it. */
 static void forget_neigh(struct ip4_core *core, struct neigh *n)
 {
+	struct cds_list_head *at;
 	struct fib_info *fi;
 
 	/* The table itself counts one. */
 	if (n->table != &core->arp || n->refs < 2 || !n->dev->in_dev)
 		return;
-	cds_list_for_each_entry (fi, &n->dev->in_dev->fibs, link)
+	list_for_each_line (fi, at, &n->dev->in_dev->fibs, link)
 		if (fi->nh.neigh == n)
 			fib_info_set_neigh(fi, NULL);
 }

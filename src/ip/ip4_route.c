@@ -450,13 +450,14 @@ unsigned route4_flush(struct net *net, bool all)
 void route4_sync_down_addr(struct net *net, uint32_t local)
 {
 	struct netdev *dev;
+	struct cds_list_head *at;
 	struct fib_info *fi;
 	bool any = false;
 
 	cds_list_for_each_entry (dev, &net->devs, net_link) {
 		if (!dev->in_dev)
 			continue;
-		cds_list_for_each_entry (fi, &dev->in_dev->fibs, link) {
+		list_for_each_line (fi, at, &dev->in_dev->fibs, link) {
 			if (fi->prefsrc != local || fi->tb_id != RT_TABLE_MAIN)
 				continue;
 			fi->flags |= RTNH_F_DEAD;

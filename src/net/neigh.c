@@ -183,9 +183,10 @@ void neigh_del(struct neigh *n)
 
 static void flush_entries(struct neigh_parms *parms, bool keep_permanent)
 {
-	struct neigh *n, *tmp;
+	struct cds_list_head *at, *next;
+	struct neigh *n;
 
-	cds_list_for_each_entry_safe (n, tmp, &parms->entries, dev_link)
+	list_for_each_line_safe (n, at, next, &parms->entries, dev_link)
 		if (!keep_permanent || !(n->state & NUD_PERMANENT))
 			neigh_del(n);
 }

@@ -104,11 +104,12 @@ static void parms_free_rcu(struct rcu_head *head)
 
 void neigh_parms_free(struct neigh_table *t, struct neigh_parms *p)
 {
-	struct neigh *n, *tmp;
+	struct cds_list_head *at, *next;
+	struct neigh *n;
 
 	if (!p)
 		return;
-	cds_list_for_each_entry_safe (n, tmp, &p->entries, dev_link)
+	list_for_each_line_safe (n, at, next, &p->entries, dev_link)
 		neigh_del(n);
 	if (p->dev)
 		neigh_proxy_flush(t, p->dev, true);

@@ -321,10 +321,11 @@ static bool accept_lladdr(const struct neigh *n, bool *differs, uint8_t *new, un
 void neigh_managed_timer(struct timer *timer, uint64_t now)
 {
 	struct neigh_table *t = container_of(timer, struct neigh_table, managed_timer);
-	struct neigh *n, *next;
+	struct cds_list_head *at, *next;
+	struct neigh *n;
 	uint64_t interval = UINT64_MAX;
 
-	cds_list_for_each_entry_safe (n, next, &t->managed, managed_link) {
+	list_for_each_line_safe (n, at, next, &t->managed, managed_link) {
 		interval = MIN(interval, n->parms->interval_probe_time);
 		use(t->w0, n, NULL);
 	}

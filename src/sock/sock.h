@@ -31,7 +31,8 @@ struct sock_rx {
 	size_t caplen;	 /* bytes of them that are delivered */
 	size_t truesize; /* charged to rcvbuf */
 	bool embedded;	 /* this record lies in pkt's own buffer: leave pkt in place */
-	uint8_t data[];	 /* when pkt is NULL (netlink) */
+	/* when pkt is NULL (netlink); whoever reads it in place finds messages aligned */
+	uint8_t data[] __attribute__((aligned(8)));
 };
 
 struct sock_msg {
