@@ -170,6 +170,9 @@ void weft_free(struct weft *weft)
 		return;
 	weft_stop(weft);
 	net_set_fini(weft->nets);
+	/* what is on its way holds memory, and ends with what it is about */
+	for (unsigned i = 0; i < weft->n_workers; i++)
+		worker_deliver(weft->worker[i]);
 	for (unsigned n = ARRAY_SIZE(modules); n-- > 0;)
 		modules[n].fini(weft);
 	core_fini(weft);

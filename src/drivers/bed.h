@@ -83,6 +83,7 @@ static inline int teardown(void **state)
 	struct bed *b = *state;
 
 	net_set_fini(&b->nets);
+	worker_deliver(&b->worker);
 	dev_core_fini(&b->core);
 	rcu_barrier();
 	assert_int_equal(pool_in_use(b->weft.pool), 0);

@@ -459,6 +459,16 @@ static void test_sleep(void **state)
 	netdev_xmit(&b->worker, t[0], &batch);
 	step(b);
 	assert_false(t[0]->carrier);
+
+	/* and the instance ends before it is told; that nothing is left is the sanitizer's to see
+	 */
+	netdev_set_flags(t[0], 0, IFF_UP, NULL);
+	up(t[0]);
+	host_delete(0, "h0");
+	p = pkt_new(&b->worker);
+	assert_int_equal(pkt_append(&b->worker.cache, p, (uint8_t[60]){0}, 60), 0);
+	batch_one(&batch, p);
+	netdev_xmit(&b->worker, t[0], &batch);
 }
 
 /* ---- the header alone ---- */

@@ -82,17 +82,29 @@ void worker_fini(struct worker *w)
 		close(w->wakefd);
 }
 
+static bool run_msg(struct worker *w)
+{
+	struct cds_wfcq_node *n = __cds_wfcq_dequeue_blocking(&w->msg_head, &w->msg_tail);
+
+	if (!n)
+		return false;
+	struct worker_msg *m = container_of(n, struct worker_msg, node);
+	m->fn(w, m);
+	return true;
+}
+
+void worker_deliver(struct worker *w)
+{
+	while (run_msg(w))
+		;
+}
+
 static unsigned run_inbox(struct worker *w)
 {
 	unsigned n = 0;
 
-	for (; n < INBOX_BUDGET; n++) {
-		struct cds_wfcq_node *m = __cds_wfcq_dequeue_blocking(&w->msg_head, &w->msg_tail);
-		if (!m)
-			break;
-		struct worker_msg *msg = container_of(m, struct worker_msg, node);
-		msg->fn(w, msg);
-	}
+	while (n < INBOX_BUDGET && run_msg(w))
+		n++;
 	for (; n < INBOX_BUDGET; n++) {
 		struct pkt *p = inbox_pop(w);
 		if (!p)

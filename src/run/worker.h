@@ -150,6 +150,9 @@ void worker_post(struct worker *to, struct pkt *p, void (*fn)(struct worker *, s
 /* Hands over a message. Any thread. */
 void worker_post_msg(struct worker *to, struct worker_msg *m);
 
+/* Delivers the messages that have not come yet. For the end of an instance: nobody runs w. */
+void worker_deliver(struct worker *w);
+
 /* Monotonic ns for those at the edge who have to ask: the loops and the benches. */
 uint64_t clock_mono(void);
 int64_t clock_wall_offset(void);
