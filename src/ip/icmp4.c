@@ -242,12 +242,12 @@ void icmp4_route_error(struct worker *w, const struct pkt *p, uint8_t code)
 
 /* ---- answers ---- */
 
-/* The address to answer from: the one that was asked, or for a group the receiving device's. */
+/* The address to answer from: the one that was asked, or for a group one on the way back. */
 static uint32_t reply_source(struct net *net, struct netdev *dev, const struct ip4_hdr *ip)
 {
 	if (ip4_addr_type(net, ip->daddr) == RTN_LOCAL)
 		return ip->daddr;
-	return ip4_select_source(net, dev, ip->saddr, RT_SCOPE_UNIVERSE);
+	return ip4_answer_source(net, dev, ip->saddr, ip->tos);
 }
 
 /* Sends p, whose data is the ICMP message, back to where hdr came from. Takes. */
@@ -274,8 +274,9 @@ static void reply(struct worker *w, struct netdev *dev, const uint8_t *hdr, stru
 			   .saddr = tx.saddr,
 			   .tos = ip->tos & 0x1c,
 			   .proto = IPPROTO_ICMP};
-	/* An address of one link only means the link it came from. */
-	if (ip4_is_multicast(ip->saddr) || !ip->saddr || route4_output(net, &fl, &res)) {
+	if (!ip->saddr) /* asked of all by nobody: the answer stays here */
+		tx.daddr = fl.daddr = tx.saddr;
+	if (ip4_is_multicast(ip->saddr) || route4_output(net, &fl, &res)) {
 		pkt_drop(w, p, DROP_IP_OUTNOROUTES);
 		return;
 	}
@@ -289,7 +290,8 @@ static void reply(struct worker *w, struct netdev *dev, const uint8_t *hdr, stru
 	p->hash = 0;
 	p->mark = 0;
 	p->tstamp = 0;
-	icmp4_count_out(w, net, type);
+	/* Linux counts every answer as one to an echo. */
+	icmp4_count_out(w, net, ICMP_ECHOREPLY);
 	ip4_send(w, &tx, p);
 }
 
@@ -298,13 +300,39 @@ static bool reply_allowed(const struct net *net, const struct ip4_hdr *ip)
 	return ip->saddr != UINT32_MAX && net->ip4;
 }
 
+/* Writes head over the message's own; the checksum follows. */
+static void replace_head(uint8_t *h, const struct icmphdr *head)
+{
+	const uint8_t *to = (const uint8_t *)head;
+	uint16_t was, is, sum;
+
+	memcpy(&sum, h + 2, 2);
+	for (unsigned i = 0; i < sizeof(*head); i += 2) {
+		if (i == offsetof(struct icmphdr, checksum))
+			continue;
+		memcpy(&was, h + i, 2);
+		memcpy(&is, to + i, 2);
+		sum = csum_replace2(sum, was, is);
+		memcpy(h + i, &is, 2);
+	}
+	memcpy(h + 2, &sum, 2);
+}
+
+/* An echo request, plain or extended. */
 static void echo(struct worker *w, struct netdev *dev, struct pkt *p)
 {
 	uint8_t hdr[60];
 	const struct ip4_hdr *ip = pkt_l3(p);
-	uint16_t was, is, sum;
+	struct icmphdr head;
 
 	if (READ_ONCE(dev->net->ip4->icmp_echo_ignore_all) || !reply_allowed(dev->net, ip)) {
+		pkt_free(&w->cache, p);
+		return;
+	}
+	memcpy(&head, pkt_data(p), sizeof(head));
+	if (head.type == ICMP_ECHO) {
+		head.type = ICMP_ECHOREPLY;
+	} else if (!icmp4_probe(dev->net, p, &head)) {
 		pkt_free(&w->cache, p);
 		return;
 	}
@@ -313,15 +341,8 @@ static void echo(struct worker *w, struct netdev *dev, struct pkt *p)
 		pkt_drop(w, p, DROP_NOMEM);
 		return;
 	}
-	uint8_t *h = pkt_data(p);
-
-	memcpy(&was, h, 2);
-	h[0] = ICMP_ECHOREPLY;
-	memcpy(&is, h, 2);
-	memcpy(&sum, h + 2, 2);
-	sum = csum_replace2(sum, was, is);
-	memcpy(h + 2, &sum, 2);
-	reply(w, dev, hdr, p, ICMP_ECHOREPLY);
+	replace_head(pkt_data(p), &head);
+	reply(w, dev, hdr, p, head.type);
 }
 
 static void timestamp(struct worker *w, struct netdev *dev, struct pkt *p)
@@ -408,8 +429,11 @@ static void error_input(struct worker *w, struct netdev *dev, struct pkt *p)
 	if (!pkt_may_pull(&w->cache, p, sizeof(*inner)))
 		goto bad;
 	inner = (const struct ip4_hdr *)pkt_data(p);
-	if (inner->ihl < 5)
-		goto bad;
+	if (inner->ihl < 5) {
+		if (h.type != ICMP_REDIRECT || p->total < inner->ihl * 4u + 8)
+			goto bad;
+		goto out; /* a redirect of no packet, which nobody counts */
+	}
 	if (h.type == ICMP_DEST_UNREACH) {
 		if (h.code > NR_ICMP_UNREACH)
 			goto out;
@@ -473,6 +497,7 @@ static void input_type(struct worker *w, struct netdev *dev, struct pkt *p, uint
 
 	switch (type) {
 	case ICMP_ECHO:
+	case ICMP_EXT_ECHO:
 		echo(w, dev, p);
 		return;
 	case ICMP_TIMESTAMP:
@@ -486,6 +511,7 @@ static void input_type(struct worker *w, struct netdev *dev, struct pkt *p, uint
 		error_input(w, dev, p);
 		return;
 	case ICMP_ECHOREPLY:
+	case ICMP_EXT_ECHOREPLY:
 		if (hooks->ping)
 			hooks->ping(w, dev, p);
 		break;
@@ -517,6 +543,12 @@ void icmp4_input(struct worker *w, struct netdev *dev, struct pkt *p)
 	uint8_t type = pkt_data(p)[0];
 
 	count_in(w, net, type);
+	/* The extended ones lie beyond the kernel's table of types, and so beyond the rules of
+	 * groups. */
+	if (type == ICMP_EXT_ECHO || type == ICMP_EXT_ECHOREPLY) {
+		input_type(w, dev, p, type);
+		goto out;
+	}
 	if (type > NR_ICMP_TYPES)
 		goto error;
 	if (unlikely(to_group(net, pkt_l3(p))) && !group_allowed(net, type))

@@ -114,10 +114,12 @@ static inline void route4_lookup_bulk(const struct net *net, const uint32_t *dad
 void fib_info_set_neigh(struct fib_info *fi, struct neigh *n);
 
 /* Is saddr (be32) a possible source for what came in on `in`? 1: and it is a neighbour on the link,
- * 0: yes, -EINVAL: martian, -EXDEV: the reverse path is another (rp_filter). *spec_dst, if not
- * NULL, gets the address to answer from for broadcast and multicast destinations. RCU. */
+ * 0: yes, -EINVAL: martian, -EXDEV: the reverse path is another (rp_filter). RCU. */
 int route4_validate_source(struct net *net, uint32_t saddr, uint32_t daddr, uint8_t tos,
-			   struct netdev *in, uint32_t *spec_dst);
+			   struct netdev *in);
+/* The address to answer saddr from, who sent to all or to a group on dev's link (the kernel's
+ * fib_compute_spec_dst). RCU. */
+uint32_t ip4_answer_source(struct net *net, const struct netdev *dev, uint32_t saddr, uint8_t tos);
 /* May a packet of this size class leave over res: path MTU, route MTU or device MTU. RCU. */
 uint32_t route4_mtu(struct net *net, const struct fib_info *fi, uint32_t daddr, uint64_t now);
 

@@ -47,9 +47,19 @@ static void forward_redirect(struct worker *w, const struct ip4_rx *rx, struct p
 		return;
 	/* Nobody is told about himself, nor of a router on another wire. */
 	if (ip4_conf(rx->dev, IPV4_DEVCONF_SHARED_MEDIA) <= 0 &&
-	    route4_validate_source(rx->net, gw, 0, 0, rx->dev, NULL) != 1)
+	    route4_validate_source(rx->net, gw, 0, 0, rx->dev) != 1)
 		return;
 	icmp4_error(w, p, ICMP_REDIRECT, ICMP_REDIR_HOST, gw);
+}
+
+static void forward_send(struct worker *w, const struct ip4_rx *rx, struct pkt *p,
+			 struct fib_info *fi, uint32_t gw)
+{
+	if (unlikely(fi->type == RTN_BROADCAST)) {
+		rx->mib[MIB_IpExt_OutBcastPkts]++;
+		rx->mib[MIB_IpExt_OutBcastOctets] += p->total;
+	}
+	ip4_output_fi(w, fi, p, gw);
 }
 
 /* Sends what was decided, and fragments where it must. Takes. */
@@ -62,7 +72,7 @@ static void forward_out(struct worker *w, const struct ip4_rx *rx, struct pkt *p
 	mib[MIB_Ip_OutTransmits]++;
 	mib[MIB_IpExt_OutOctets] += p->total;
 	if (likely(wire_size(p) <= mtu)) {
-		ip4_output_fi(w, fi, p, gw);
+		forward_send(w, rx, p, fi, gw);
 		return;
 	}
 	pktq_init(&frags);
@@ -73,7 +83,7 @@ static void forward_out(struct worker *w, const struct ip4_rx *rx, struct pkt *p
 	mib[MIB_Ip_FragOKs]++;
 	mib[MIB_Ip_FragCreates] += frags.n;
 	while ((p = pktq_pop(&frags)))
-		ip4_output_fi(w, fi, p, gw);
+		forward_send(w, rx, p, fi, gw);
 }
 
 /* Gives p to those who asked for router alerts; false: nobody did. Takes p then. */

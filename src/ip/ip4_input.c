@@ -4,7 +4,7 @@
  * The hot loop is cut into three passes over a batch, so that each keeps few things at hand:
  * headers are checked and destinations collected; the FIB answers for all at once; the answers are
  * sorted. A packet that needs more than that (options, addresses of classes with rules of their
- * own, routes by TOS) leaves the batch for ip4_input_one(), which is written for completeness.
+ * own, routes by TOS) leaves the batch for ip4_input_one() (ip4_input_one.c).
  *
  * What it costs: `weft-bench forward` (64-byte frames, 10,000 routes and flows, batches of 256; TSC
  * cycles a packet of an EPYC at 2.6 GHz, driver to driver): 75 in all, of which ethernet 9, this
@@ -117,78 +117,14 @@ static inline bool header_plain(const struct pkt *p)
 	       likely(p->total >= sizeof(struct ip4_hdr)) && likely(csum_ip4(ip, 5) == 0);
 }
 
-/* ---- what has no way on ---- */
-
-/* The kernel's ip_error(): tells the sender of a packet without route, when we are a router. Takes.
- */
-static void input_error(struct worker *w, const struct ip4_rx *rx, struct pkt *p, int err,
-			enum drop why)
-{
-	if (!rx->forwarding) {
-		if (err == -ENETUNREACH)
-			rx->mib[MIB_IpExt_InNoRoutes]++;
-		else if (err == -EHOSTUNREACH)
-			rx->mib[MIB_Ip_InAddrErrors]++;
-		pkt_drop(w, p, why);
-		return;
-	}
-	switch (err) {
-	case -EHOSTUNREACH:
-		icmp4_route_error(w, p, ICMP_HOST_UNREACH);
-		break;
-	case -ENETUNREACH:
-		rx->mib[MIB_IpExt_InNoRoutes]++;
-		icmp4_route_error(w, p, ICMP_NET_UNREACH);
-		break;
-	case -EACCES:
-		icmp4_route_error(w, p, ICMP_PKT_FILTERED);
-		break;
-	}
-	pkt_drop(w, p, why);
-}
-
-/* A route that does not carry packets, or none (type RTN_UNSPEC). Takes. */
-static void input_no_way(struct worker *w, const struct ip4_rx *rx, struct pkt *p, unsigned type)
-{
-	int err = -ENETUNREACH;
-	enum drop why = DROP_IP_INNOROUTES;
-
-	switch (type) {
-	case RTN_BLACKHOLE:
-		err = -EINVAL;
-		why = DROP_IP_BLACKHOLE;
-		break;
-	case RTN_UNREACHABLE:
-		err = -EHOSTUNREACH;
-		why = DROP_IP_UNREACHABLE;
-		break;
-	case RTN_PROHIBIT:
-		err = -EACCES;
-		why = DROP_IP_PROHIBIT;
-		break;
-	}
-	if (!rx->forwarding && err != -EINVAL) {
-		/* A host says nothing and counts every such packet as misaddressed. */
-		err = -EHOSTUNREACH;
-		why = type == RTN_UNSPEC ? DROP_IP_INNOROUTES : why;
-	}
-	input_error(w, rx, p, err, why);
-}
-
-static void input_martian(struct worker *w, const struct ip4_rx *rx, struct pkt *p, int err)
-{
-	rx->mib[MIB_RtStat_InMartianSrc]++;
-	if (err == -EXDEV)
-		rx->mib[MIB_TcpExt_IPReversePathFilter]++;
-	pkt_drop(w, p, err == -EXDEV ? DROP_IP_RPFILTER : DROP_IP_INVALID_SOURCE);
-}
+/* ---- sources ---- */
 
 static int own_match(struct cds_lfht_node *node, const void *key)
 {
 	return container_of(node, struct in_ifaddr, node)->local == *(const uint32_t *)key;
 }
 
-static __attribute__((noinline)) bool own_address_slow(const struct ip4_net *n, uint32_t addr)
+__attribute__((noinline)) bool ip4_own_address_slow(const struct ip4_net *n, uint32_t addr)
 {
 	struct cds_lfht_iter it;
 
@@ -196,26 +132,12 @@ static __attribute__((noinline)) bool own_address_slow(const struct ip4_net *n, 
 	return cds_lfht_iter_get_node(&it);
 }
 
-/* Is this exactly one of our addresses? */
-static inline bool own_address(const struct ip4_rx *rx, uint32_t addr)
+void ip4_input_martian(struct worker *w, const struct ip4_rx *rx, struct pkt *p, int err)
 {
-	struct ip4_net *n = rx->net->ip4;
-
-	return unlikely(READ_ONCE(n->addr_filter[ip4_addr_slot(addr)])) &&
-	       own_address_slow(n, addr);
-}
-
-/* May p have come from its source over this device, on its way to fi (NULL: to us)? <0: no; 1: its
- * source is a neighbour on the device's link. */
-static inline int check_source(const struct ip4_rx *rx, const struct ip4_hdr *ip,
-			       const struct netdev *out)
-{
-	if (likely(!rx->rp_filter && (out != rx->dev || !rx->tx_redirects))) {
-		if (rx->accept_local || likely(!own_address(rx, ip->saddr)))
-			return 0;
-		return -EINVAL;
-	}
-	return route4_validate_source(rx->net, ip->saddr, ip->daddr, ip->tos, rx->dev, NULL);
+	rx->mib[MIB_RtStat_InMartianSrc]++;
+	if (err == -EXDEV)
+		rx->mib[MIB_TcpExt_IPReversePathFilter]++;
+	pkt_drop(w, p, err == -EXDEV ? DROP_IP_RPFILTER : DROP_IP_INVALID_SOURCE);
 }
 
 /* ---- local delivery ---- */
@@ -257,215 +179,13 @@ void ip4_deliver(struct worker *w, struct net *net, struct netdev *dev, struct p
 	deliver_proto(w, net, dev, p);
 }
 
-static void deliver_one(struct worker *w, const struct ip4_rx *rx, struct pkt *p)
+void ip4_deliver_one(struct worker *w, const struct ip4_rx *rx, struct pkt *p)
 {
 	enum stage prev = stage_enter(w, STAGE_IP4_LOCAL, 1);
 
 	trace_pkt(w, p, "ip4-local");
 	ip4_deliver(w, rx->net, rx->dev, p);
 	stage_leave(w, prev);
-}
-
-/* ---- the slow twin ---- */
-
-/* Multicast: for us when a group of the device. Takes. */
-static void input_multicast(struct worker *w, const struct ip4_rx *rx, struct pkt *p)
-{
-	const struct ip4_hdr *ip = pkt_l3(p);
-	unsigned s0 = *(const uint8_t *)&ip->saddr;
-	bool local_group =
-		(ip->daddr & __builtin_bswap32(0xffffff00)) == __builtin_bswap32(0xe0000000);
-	int err = 0;
-
-	if (!ip4_igmp_member(rx->dev, ip->daddr)) {
-		pkt_drop(w, p, DROP_IP_INVALID_DEST);
-		return;
-	}
-	if (s0 >= 224 && (s0 < 240 || ip->saddr == UINT32_MAX))
-		err = -EINVAL;
-	else if (s0 == 127 && !rx->route_localnet && !(rx->dev->flags & IFF_LOOPBACK))
-		err = -EINVAL;
-	else if (s0 == 0)
-		err = local_group || ip->protocol == IPPROTO_IGMP ? 0 : -EINVAL;
-	else if (p->type != PACKET_LOOPBACK) /* our own copy comes from an address of ours */
-		err = route4_validate_source(rx->net, ip->saddr, 0, ip->tos, rx->dev, NULL);
-	if (err < 0) {
-		input_martian(w, rx, p, err);
-		return;
-	}
-	rx->mib[MIB_IpExt_InMcastPkts]++;
-	rx->mib[MIB_IpExt_InMcastOctets] += p->total;
-	deliver_one(w, rx, p);
-}
-
-static void input_broadcast(struct worker *w, const struct ip4_rx *rx, struct pkt *p)
-{
-	const struct ip4_hdr *ip = pkt_l3(p);
-
-	if (*(const uint8_t *)&ip->saddr && p->type != PACKET_LOOPBACK) {
-		int err = route4_validate_source(rx->net, ip->saddr, 0, ip->tos, rx->dev, NULL);
-
-		if (err < 0) {
-			input_martian(w, rx, p, err);
-			return;
-		}
-	}
-	rx->mib[MIB_IpExt_InBcastPkts]++;
-	rx->mib[MIB_IpExt_InBcastOctets] += p->total;
-	deliver_one(w, rx, p);
-}
-
-/* Addresses that no route speaks of. True: the packet was taken care of. */
-static bool input_odd(struct worker *w, const struct ip4_rx *rx, struct pkt *p)
-{
-	const struct ip4_hdr *ip = pkt_l3(p);
-	unsigned s0 = *(const uint8_t *)&ip->saddr, d0 = *(const uint8_t *)&ip->daddr;
-
-	if (ip4_is_multicast(ip->daddr)) {
-		input_multicast(w, rx, p);
-		return true;
-	}
-	if (ip4_is_multicast(ip->saddr) || ip->saddr == UINT32_MAX) {
-		rx->mib[MIB_RtStat_InMartianSrc]++;
-		pkt_drop(w, p, DROP_IP_INVALID_SOURCE);
-		return true;
-	}
-	if (ip->daddr == UINT32_MAX || (!ip->saddr && !ip->daddr)) {
-		input_broadcast(w, rx, p);
-		return true;
-	}
-	if (!s0 || !d0) {
-		rx->mib[!s0 ? MIB_RtStat_InMartianSrc : MIB_RtStat_InMartianDst]++;
-		pkt_drop(w, p, !s0 ? DROP_IP_INVALID_SOURCE : DROP_IP_INVALID_DEST);
-		return true;
-	}
-	/* On lo these are at home. */
-	if ((s0 == 127 || d0 == 127) && !rx->route_localnet && !(rx->dev->flags & IFF_LOOPBACK)) {
-		rx->mib[d0 == 127 ? MIB_RtStat_InMartianDst : MIB_RtStat_InMartianSrc]++;
-		pkt_drop(w, p, d0 == 127 ? DROP_IP_INVALID_DEST : DROP_IP_LOCALNET);
-		return true;
-	}
-	return false;
-}
-
-/* Options of a packet received: false: refused (dropped, and said so). */
-static bool input_options(struct worker *w, const struct ip4_rx *rx, struct pkt *p,
-			  struct ip4_opt *o)
-{
-	if (!pkt_writable(&w->cache, p, 0)) {
-		rx->mib[MIB_Ip_InDiscards]++;
-		pkt_drop(w, p, DROP_NOMEM);
-		return false;
-	}
-	const struct ip4_hdr *ip = pkt_l3(p);
-	uint32_t spec = ip4_addr_type(rx->net, ip->daddr) == RTN_LOCAL
-				? ip->daddr
-				: ip4_select_source(rx->net, rx->dev, ip->saddr, RT_SCOPE_UNIVERSE);
-	int at = ip4_options_parse(w, rx->net, pkt_l3(p), o, spec, true);
-
-	if (at) {
-		icmp4_error(w, p, ICMP_PARAMETERPROB, 0, __builtin_bswap32((uint32_t)at << 24));
-		rx->mib[MIB_Ip_InHdrErrors]++;
-		pkt_drop(w, p, DROP_IP_OPTIONS);
-		return false;
-	}
-	if (o->srr && (!rx->accept_source_route || ip4_options_srr(rx->net, p, o))) {
-		rx->mib[MIB_Ip_InHdrErrors]++;
-		pkt_drop(w, p, DROP_IP_OPTIONS);
-		return false;
-	}
-	return true;
-}
-
-static void input_unicast(struct worker *w, const struct ip4_rx *rx, struct pkt *p,
-			  struct fib_info *fi, struct ip4_opt *o)
-{
-	int err;
-
-	if (!rx->forwarding) {
-		input_error(w, rx, p, -EHOSTUNREACH, DROP_IP_FORWARDING);
-		return;
-	}
-	err = check_source(rx, pkt_l3(p), fi->nh.dev);
-	if (err < 0)
-		input_martian(w, rx, p, err);
-	else
-		ip4_forward_one(w, rx, p, fi, o, err > 0);
-}
-
-/* The route of one packet, TOS looked at where routes have one. NULL with *type. */
-static struct fib_info *input_lookup(const struct ip4_rx *rx, const struct ip4_hdr *ip,
-				     uint32_t daddr, uint32_t mark, unsigned *type)
-{
-	struct route4_tables *t = rx->net->ip4->routes;
-	const struct fib_info *fi = NULL;
-	uint32_t host = __builtin_bswap32(daddr), val;
-	uint8_t len;
-
-	if (unlikely(READ_ONCE(t->n_tos))) {
-		struct flow4 fl = {.daddr = daddr,
-				   .saddr = ip->saddr,
-				   .iif = rx->dev->ifindex,
-				   .tos = ip->tos & 0x1c,
-				   .mark = mark,
-				   .proto = ip->protocol};
-		int err = route4_full_lookup(rx->net, &fl, false, &fi, &len);
-
-		*type = err == -EINVAL	       ? RTN_BLACKHOLE
-			: err == -EHOSTUNREACH ? RTN_UNREACHABLE
-			: err == -EACCES       ? RTN_PROHIBIT
-			: err		       ? RTN_UNSPEC
-					       : fi->type;
-		return err ? NULL : (struct fib_info *)fi;
-	}
-	route4_lookup_bulk(rx->net, &host, &val, 1);
-	if (!val) {
-		*type = RTN_UNSPEC;
-		return NULL;
-	}
-	struct fib_info *found = fib_info_by_id(rx->core, val);
-
-	*type = found->type == RTN_THROW ? RTN_UNSPEC : found->type;
-	return found;
-}
-
-/* One packet with a checked header, by all the rules. Takes. */
-static void ip4_input_one(struct worker *w, const struct ip4_rx *rx, struct pkt *p)
-{
-	struct ip4_opt opt, *o = NULL;
-	const struct ip4_hdr *ip = pkt_l3(p);
-	struct fib_info *fi;
-	unsigned type;
-
-	if (ip->ihl > 5) {
-		if (!input_options(w, rx, p, &opt))
-			return;
-		o = &opt;
-		ip = pkt_l3(p);
-	}
-	if (input_odd(w, rx, p))
-		return;
-	fi = input_lookup(rx, ip, o && o->srr_hit ? o->nexthop : ip->daddr, p->mark, &type);
-	if (fi && type == RTN_LOCAL) {
-		int err = check_source(rx, ip, NULL);
-
-		/* lo: everything there is from us. */
-		if (err < 0 && !(rx->dev->flags & IFF_LOOPBACK)) {
-			input_martian(w, rx, p, err);
-		} else if (unlikely(p->type != PACKET_HOST) && rx->drop_unicast_l2mc) {
-			pkt_drop(w, p, DROP_UNICAST_IN_L2_MULTICAST);
-		} else {
-			deliver_one(w, rx, p);
-		}
-	} else if (fi && type == RTN_BROADCAST && rx->bc_forwarding && fi->nh.dev != rx->dev) {
-		input_unicast(w, rx, p, fi, o); /* directed broadcast (RFC 1812 5.3.5.2) */
-	} else if (fi && type == RTN_BROADCAST) {
-		input_broadcast(w, rx, p);
-	} else if (fi && type == RTN_UNICAST) {
-		input_unicast(w, rx, p, fi, o);
-	} else {
-		input_no_way(w, rx, p, fi || type != RTN_UNSPEC ? type : RTN_UNSPEC);
-	}
 }
 
 /* ---- the fast path ---- */
@@ -479,7 +199,7 @@ static inline bool needs_care(const struct ip4_rx *rx, const struct pkt *p,
 		       odd_octet[*(const uint8_t *)&ip->daddr] | (ip->tos & by_tos) |
 		       (ip->ihl ^ 5u) | (p->type ^ PACKET_HOST);
 
-	return unlikely(odd) || unlikely(own_address(rx, ip->saddr));
+	return unlikely(odd) || unlikely(ip4_own_address(rx, ip->saddr));
 }
 
 /* Checks headers; keeps in b what the bulk look-up may answer for, its destinations in addr. */
@@ -530,21 +250,22 @@ static void input_check(struct worker *w, const struct ip4_rx *rx, struct batch 
 static bool sort_one(struct worker *w, const struct ip4_rx *rx, struct pkt *p, struct fib_info *f,
 		     struct batch *local)
 {
+	const struct ip4_hdr *ip = pkt_l3(p);
 	unsigned type = f ? f->type : RTN_UNSPEC;
 	int err;
 
 	if (type == RTN_UNICAST && rx->forwarding) {
-		err = check_source(rx, pkt_l3(p), f->nh.dev);
+		err = ip4_check_source(rx, ip, ip->daddr, f->nh.dev);
 		if (!err)
 			return true;
 		if (err < 0)
-			input_martian(w, rx, p, err);
+			ip4_input_martian(w, rx, p, err);
 		else
 			ip4_forward_one(w, rx, p, f, NULL, true);
 	} else if (type == RTN_LOCAL) {
-		err = check_source(rx, pkt_l3(p), NULL);
+		err = ip4_check_source(rx, ip, ip->daddr, NULL);
 		if (unlikely(err < 0 && !(rx->dev->flags & IFF_LOOPBACK)))
-			input_martian(w, rx, p, err);
+			ip4_input_martian(w, rx, p, err);
 		else
 			batch_add(local, p);
 	} else {

@@ -179,6 +179,19 @@ static uint32_t route_source(struct net *net, const struct fib_info *fi, uint32_
 	return ip4_select_source(net, fi->nh.dev, fi->nh.gateway ? fi->nh.gateway : dst, fi->scope);
 }
 
+uint32_t ip4_answer_source(struct net *net, const struct netdev *dev, uint32_t saddr, uint8_t tos)
+{
+	struct flow4 fl = {.daddr = saddr, .tos = tos & 0x1c};
+	const struct fib_info *fi;
+	uint8_t len;
+
+	if (!*(const uint8_t *)&saddr)
+		return ip4_select_source(net, dev, saddr, RT_SCOPE_LINK);
+	if (!flow_lookup(net, &fl, &fi, &len))
+		return route_source(net, fi, saddr);
+	return ip4_select_source(net, dev, saddr, RT_SCOPE_UNIVERSE);
+}
+
 /* ---- packets that start here ---- */
 
 static bool local_multicast(uint32_t be)
@@ -323,41 +336,30 @@ int route4_output(struct net *net, const struct flow4 *fl, struct route_result *
 
 /* Is there a way back to saddr, and does it begin on `in`? */
 static int source_by_fib(struct net *net, uint32_t saddr, uint32_t daddr, uint8_t tos,
-			 struct netdev *in, int rpf, uint32_t *spec_dst)
+			 struct netdev *in, int rpf)
 {
 	struct flow4 fl = {.daddr = saddr, .saddr = daddr, .tos = tos};
 	const struct fib_info *fi;
 	uint8_t len;
 
-	if (flow_lookup(net, &fl, &fi, &len)) {
-		if (rpf)
-			return -EXDEV;
-		if (spec_dst)
-			*spec_dst = ip4_select_source(net, in, 0, RT_SCOPE_UNIVERSE);
-		return 0;
-	}
+	if (flow_lookup(net, &fl, &fi, &len))
+		return rpf ? -EXDEV : 0;
 	if (fi->type != RTN_UNICAST &&
 	    (fi->type != RTN_LOCAL || !ip4_conf(in, IPV4_DEVCONF_ACCEPT_LOCAL)))
 		return -EINVAL;
-	if (spec_dst)
-		*spec_dst = fi->prefsrc ? fi->prefsrc : ip4_select_source(net, in, 0, fi->scope);
 	if (fi->nh.dev == in)
 		return fi->nh.scope >= RT_SCOPE_HOST;
 	if (rpf == 1)
 		return -EXDEV;
 	/* Asymmetric, yet there may be a route over this device too. */
 	fl.oif = in->ifindex;
-	if (!flow_lookup(net, &fl, &fi, &len) && fi->type == RTN_UNICAST) {
-		if (spec_dst)
-			*spec_dst = fi->prefsrc ? fi->prefsrc
-						: ip4_select_source(net, in, 0, fi->scope);
+	if (!flow_lookup(net, &fl, &fi, &len) && fi->type == RTN_UNICAST)
 		return fi->nh.scope >= RT_SCOPE_HOST;
-	}
 	return 0;
 }
 
 int route4_validate_source(struct net *net, uint32_t saddr, uint32_t daddr, uint8_t tos,
-			   struct netdev *in, uint32_t *spec_dst)
+			   struct netdev *in)
 {
 	int rpf = ip4_conf(in, IPV4_DEVCONF_RP_FILTER);
 	const struct in_dev *idev = in_dev_get(in);
@@ -365,12 +367,22 @@ int route4_validate_source(struct net *net, uint32_t saddr, uint32_t daddr, uint
 	if (!idev)
 		return -EINVAL;
 	/* Without addresses there is nothing to compare with: who asks is a DHCP client. */
-	if (cds_list_empty(&((struct in_dev *)idev)->addrs)) {
-		if (spec_dst)
-			*spec_dst = 0;
+	if (cds_list_empty(&((struct in_dev *)idev)->addrs))
 		return rpf ? -EXDEV : 0;
-	}
-	return source_by_fib(net, saddr, daddr, tos, in, rpf, spec_dst);
+	return source_by_fib(net, saddr, daddr, tos, in, rpf);
+}
+
+/* As for packets: where nothing is filtered, and no redirect hangs on it, only addresses of our
+ * own are no source. daddr: 0 when it is for all; out: NULL when it is for us. */
+static int check_source(struct net *net, const struct flow4 *fl, uint32_t daddr, struct netdev *in,
+			const struct netdev *out)
+{
+	if (!ip4_conf(in, IPV4_DEVCONF_RP_FILTER) &&
+	    (out != in || !ip4_conf(in, IPV4_DEVCONF_SEND_REDIRECTS)))
+		return !ip4_conf(in, IPV4_DEVCONF_ACCEPT_LOCAL) && ip4_addr_dev(net, fl->saddr)
+			       ? -EINVAL
+			       : 0;
+	return route4_validate_source(net, fl->saddr, daddr, fl->tos, in);
 }
 
 static int input_broadcast(struct net *net, const struct flow4 *fl, struct netdev *in,
@@ -379,9 +391,7 @@ static int input_broadcast(struct net *net, const struct flow4 *fl, struct netde
 	res->type = RTN_BROADCAST;
 	res->dev = in;
 	res->gateway = fl->daddr;
-	if (fl->saddr && route4_validate_source(net, fl->saddr, 0, fl->tos, in, &res->saddr) < 0)
-		return -EINVAL;
-	return 0;
+	return fl->saddr && check_source(net, fl, 0, in, NULL) < 0 ? -EINVAL : 0;
 }
 
 static int input_multicast(struct net *net, const struct flow4 *fl, struct netdev *in,
@@ -394,8 +404,7 @@ static int input_multicast(struct net *net, const struct flow4 *fl, struct netde
 		return -EINVAL;
 	if (!fl->saddr)
 		return local_multicast(fl->daddr) || fl->proto == IPPROTO_IGMP ? 0 : -EINVAL;
-	return route4_validate_source(net, fl->saddr, 0, fl->tos, in, &res->saddr) < 0 ? -EINVAL
-										       : 0;
+	return check_source(net, fl, 0, in, NULL) < 0 ? -EINVAL : 0;
 }
 
 static int input_martian(const struct flow4 *fl, struct netdev *in)
@@ -438,10 +447,10 @@ static int input(struct net *net, const struct flow4 *fl, struct netdev *in,
 	res->table = table_of(res->fi);
 	if (res->type == RTN_BROADCAST)
 		return input_broadcast(net, fl, in, res);
-	err = route4_validate_source(net, fl->saddr, fl->daddr, fl->tos, in, NULL);
-	if (err < 0)
-		return err;
 	if (res->type == RTN_LOCAL) {
+		err = check_source(net, fl, fl->daddr, in, NULL);
+		if (err < 0)
+			return err;
 		res->dev = net->loopback;
 		res->gateway = res->saddr = fl->daddr;
 		res->mtu = READ_ONCE(net->loopback->mtu);
@@ -451,6 +460,9 @@ static int input(struct net *net, const struct flow4 *fl, struct netdev *in,
 		return -EHOSTUNREACH;
 	if (res->type != RTN_UNICAST)
 		return -EINVAL;
+	err = check_source(net, fl, fl->daddr, in, res->fi->nh.dev);
+	if (err < 0)
+		return err;
 	res->dev = res->fi->nh.dev;
 	res->gateway = res->fi->nh.gateway ? res->fi->nh.gateway : fl->daddr;
 	res->mtu = route4_mtu(net, res->fi, fl->daddr, net->weft->worker[0]->now);

@@ -203,6 +203,11 @@ int ip4_options_parse(struct worker *w, struct net *net, uint8_t *hdr, struct ip
 			else if (!opt[2] && !opt[3])
 				o->router_alert = (uint8_t)at;
 			break;
+		case IPOPT_CIPSO:
+			/* A label (FIPS 188) of a domain that nobody can define here: what it asks
+			 * for is not known, so that it cannot be kept to. */
+			bad = (opt[1] < 8 ? 1 : 2) + 1;
+			break;
 		default:
 			break; /* unknown ones pass */
 		}
@@ -214,33 +219,6 @@ int ip4_options_parse(struct worker *w, struct net *net, uint8_t *hdr, struct ip
 }
 
 /* ---- source routes ---- */
-
-int ip4_options_srr(struct net *net, struct pkt *p, struct ip4_opt *o)
-{
-	uint8_t *hdr = pkt_l3(p), *opt = hdr + o->srr;
-	const struct ip4_hdr *ip = pkt_l3(p);
-	unsigned ptr = opt[2];
-
-	if (p->type != PACKET_HOST)
-		return -EINVAL;
-	if (ip4_addr_type(net, ip->daddr) != RTN_LOCAL)
-		/* Not a hop on the list: a strict route may not pass here at all. */
-		return o->strict ? -EINVAL : 0;
-	for (; ptr <= opt[1]; ptr += 4) {
-		if (ptr + 3 > opt[1])
-			return -EINVAL;
-		o->nexthop = load32(opt + ptr - 1);
-		if (ip4_addr_type(net, o->nexthop) != RTN_LOCAL) {
-			o->srr_hit = true;
-			o->changed = true;
-			/* ip4_options_forward finds its entry by this. */
-			opt[2] = (uint8_t)ptr;
-			header_sum(hdr);
-			return 0;
-		}
-	}
-	return 0; /* the list ends here: it is ours */
-}
 
 void ip4_options_forward(struct net *net, struct pkt *p, struct ip4_opt *o,
 			 const struct netdev *out, uint32_t nexthop)
@@ -254,12 +232,16 @@ void ip4_options_forward(struct net *net, struct pkt *p, struct ip4_opt *o,
 		o->changed = true;
 	}
 	if (o->srr_hit) {
+		unsigned ptr;
+
 		opt = hdr + o->srr;
 		/* The entry that names the next hop becomes the destination; our address takes its
 		 * place. */
+		for (ptr = opt[2]; load32(opt + ptr - 1) != o->nexthop;)
+			ptr += 4;
 		store32(hdr + offsetof(struct ip4_hdr, daddr), o->nexthop);
-		store32(opt + opt[2] - 1, own);
-		opt[2] = (uint8_t)(opt[2] + 4);
+		store32(opt + ptr - 1, own);
+		opt[2] = (uint8_t)(ptr + 4);
 		o->changed = true;
 	}
 	if (o->ts_need_addr) {
@@ -312,6 +294,8 @@ static int echo_one(const uint8_t *hdr, const uint8_t *opt, uint8_t *to, uint32_
 	case IPOPT_LSRR:
 	case IPOPT_SSRR:
 		return srr_fault(opt) ? -1 : (int)echo_srr(hdr, opt, to, faddr);
+	case IPOPT_CIPSO:
+		break;
 	default:
 		return 0;
 	}
@@ -338,6 +322,8 @@ unsigned ip4_options_echo(const uint8_t *hdr, uint8_t *out, uint32_t *faddr)
 			break;
 		n += (unsigned)more;
 		at += opt[1];
+		if (opt[0] == IPOPT_CIPSO) /* the fault itself goes back, nothing after it */
+			break;
 	}
 	while (n & 3)
 		out[n++] = IPOPT_END;

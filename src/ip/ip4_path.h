@@ -5,7 +5,7 @@
  * A packet's way: ip4_input() checks headers, looks destinations up in bulk and sorts the batch:
  * what is to be forwarded goes on as one batch (ip4_forward_batch), what is ours packet by packet
  * (ip4_deliver), and what is odd (options, TOS routes, multicast, loopback addresses) takes the
- * slow twin ip4_input_one(), which follows the same rules without haste.
+ * slow twin ip4_input_one(), which follows all rules without haste.
  *
  * All of it runs on any worker but for what says control; the instance's shared state is in struct
  * ip4_path, the per-namespace state of reassembly in struct ip4_frags.
@@ -80,6 +80,38 @@ struct ip4_rx {
 /* Reads the settings; false: the device takes no IPv4. */
 bool ip4_rx_init(struct ip4_rx *rx, struct worker *w, struct netdev *dev);
 
+/* ---- input: sources (ip4_input.c), and the slow twin (ip4_input_one.c) ---- */
+
+bool ip4_own_address_slow(const struct ip4_net *n, uint32_t addr);
+/* Is this exactly one of our addresses? */
+static inline bool ip4_own_address(const struct ip4_rx *rx, uint32_t addr)
+{
+	struct ip4_net *n = rx->net->ip4;
+
+	return unlikely(READ_ONCE(n->addr_filter[ip4_addr_slot(addr)])) &&
+	       ip4_own_address_slow(n, addr);
+}
+
+/* May a packet to daddr (0: to all) have come from saddr over this device, on its way over `out`
+ * (NULL: to us)? <0: no; 1: its source is a neighbour on the device's link. */
+static inline int ip4_check_source(const struct ip4_rx *rx, const struct ip4_hdr *ip,
+				   uint32_t daddr, const struct netdev *out)
+{
+	if (likely(!rx->rp_filter && (out != rx->dev || !rx->tx_redirects))) {
+		if (rx->accept_local || likely(!ip4_own_address(rx, ip->saddr)))
+			return 0;
+		return -EINVAL;
+	}
+	return route4_validate_source(rx->net, ip->saddr, daddr, ip->tos, rx->dev);
+}
+
+/* Drops a packet whose source cannot be, as ip4_check_source() said. Takes. */
+void ip4_input_martian(struct worker *w, const struct ip4_rx *rx, struct pkt *p, int err);
+/* ip4_deliver(), with the stage and the trace about it. Takes. */
+void ip4_deliver_one(struct worker *w, const struct ip4_rx *rx, struct pkt *p);
+/* A packet with a checked header. Takes. */
+void ip4_input_one(struct worker *w, const struct ip4_rx *rx, struct pkt *p);
+
 /* ---- options (ip4_options.c) ---- */
 
 struct ip4_opt {
@@ -95,8 +127,6 @@ struct ip4_opt {
  * ip4_options_forward() mends: what is quoted shows the one that came. */
 int ip4_options_parse(struct worker *w, struct net *net, uint8_t *hdr, struct ip4_opt *o,
 		      uint32_t spec_dst, bool arrived);
-/* Received source route: where it goes next. 0 or -EINVAL. */
-int ip4_options_srr(struct net *net, struct pkt *p, struct ip4_opt *o);
 /* Forwarding: writes the address of the way out where it is owed. */
 void ip4_options_forward(struct net *net, struct pkt *p, struct ip4_opt *o,
 			 const struct netdev *out, uint32_t nexthop);
@@ -156,6 +186,9 @@ void ip4_output_fi(struct worker *w, struct fib_info *fi, struct pkt *p, uint32_
 /* As icmp4_error(ICMP_DEST_UNREACH, code), for what has no route. Borrows. */
 void icmp4_route_error(struct worker *w, const struct pkt *p, uint8_t code);
 void icmp4_input(struct worker *w, struct netdev *dev, struct pkt *p);
+/* icmp4_probe.c: an extended echo request, p's data: head (its header) becomes the reply's, but for
+ * the checksum. False: no reply is due. */
+bool icmp4_probe(struct net *net, const struct pkt *p, struct icmphdr *head);
 /* icmp4_limit.c: control. May another message of this kind go out at all, to daddr over `out`, or
  * as a redirect to daddr? They count what they refuse. */
 bool icmp4_allow_global(struct worker *w, struct net *net, uint8_t type, uint8_t code);

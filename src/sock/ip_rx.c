@@ -21,7 +21,7 @@ static uint32_t spec_dst(const struct netdev *dev, const struct ip4_hdr *ip)
 {
 	if (ip4_addr_dev(dev->net, ip->daddr))
 		return ip->daddr;
-	return ip4_select_source(dev->net, dev, ip->saddr, RT_SCOPE_UNIVERSE);
+	return ip4_answer_source(dev->net, dev, ip->saddr, ip->tos);
 }
 
 static void show(struct worker *w, const struct inet_sock *in, struct sock_rx *rx,

@@ -115,6 +115,10 @@ def header_cases():
                 "10.2.0.1", "10.2.0.77", "99.1.1.1", "10.1.0.0"):
         yield f"source {src}", eth(ip4(echo, src=src))
         yield f"source {src}, forwarded", eth(ip4(echo, src=src, dst="10.2.0.2"))
+        yield f"source {src}, to a broadcast", eth(ip4(echo, src=src, dst="10.1.0.255"), dst=BROADCAST)
+        yield f"source {src}, to all", eth(ip4(echo, src=src, dst="255.255.255.255"), dst=BROADCAST)
+        yield f"source {src}, to a group", eth(ip4(echo, src=src, dst="224.0.0.1"), dst=mac("01:00:5e:00:00:01"))
+        yield f"source {src}, with options", eth(ip4(echo, src=src, options=b"\x07\x27\x04\0"))
     for dst in ("0.0.0.0", "127.0.0.1", "10.1.0.255", "10.1.0.0", "224.0.0.1", "224.0.0.9", "239.1.1.1",
                 "240.0.0.1", "10.1.0.77", "255.255.255.255"):
         yield f"destination {dst}", eth(ip4(echo, dst=dst, src=fresh()))
@@ -170,7 +174,16 @@ def option_cases():
         "router alert": b"\x94\x04\0\0", "router alert, length 3": b"\x94\x03\0\0",
         "LSRR": b"\x83\x07\x04" + addr("10.2.0.2") + b"\0", "SSRR": b"\x89\x07\x04" + addr("10.2.0.2") + b"\0",
         "LSRR, done": b"\x83\x07\x08" + addr("10.2.0.2") + b"\0",
+        "LSRR over us": b"\x83\x0f\x04" + addr("10.2.0.1") + addr("10.1.0.1") + addr("10.2.0.77") + b"\0",
+        "LSRR that ends with us": b"\x83\x0b\x04" + addr("10.2.0.1") + addr("10.1.0.1") + b"\0",
+        "LSRR, one octet too few": b"\x83\x0a\x04" + addr("10.2.0.1") + b"\x0a\2\0" + b"\0\0",
+        "LSRR to nowhere": b"\x83\x07\x04" + addr("10.66.0.1") + b"\0",
+        "SSRR over a gateway": b"\x89\x07\x04" + addr("10.55.0.1") + b"\0",
+        "LSRR to a martian": b"\x83\x07\x04" + addr("127.0.0.1") + b"\0",
+        "LSRR to a group": b"\x83\x07\x04" + addr("224.0.0.1") + b"\0",
+        "LSRR to a broadcast": b"\x83\x07\x04" + addr("10.2.0.255") + b"\0",
         "security": b"\x82\x0b" + b"\0" * 9 + b"\0", "stream id": b"\x88\x04\0\0",
+        "CIPSO of 6": b"\x86\6\0\0\0\1\0\0",
         "CIPSO": b"\x86\x0a\0\0\0\1\1\4\0\0\0\0", "unknown": b"\x5e\x04\0\0", "unknown, length 0": b"\x5e\0\0\0",
         "unknown, length 1": b"\x5e\1\0\0", "unknown, no length": b"\1\1\1\x5e",
     }
@@ -190,8 +203,6 @@ def icmp_cases():
     yield "broadcast echo", eth(ip4(icmp(), dst="10.1.0.255"), dst=BROADCAST)
     yield "extended echo", eth(ip4(icmp(42, 0, b"\0\1\0\1", b"")))
     for kind in list(range(0, 20)) + [30, 40, 41, 43, 255]:
-        if kind == 13:  # the reply holds the time of day
-            continue
         yield f"ICMP type {kind}", eth(ip4(icmp(kind)))
     inner = ip4(udp(src="10.1.0.1", dst="10.1.0.2")[:8], src="10.1.0.1", dst="10.1.0.2", proto=17)
     for kind, code in ((3, 0), (3, 1), (3, 2), (3, 3), (3, 4), (3, 5), (3, 13), (3, 15), (3, 16), (4, 0), (5, 0), (5, 1),
@@ -213,6 +224,38 @@ def icmp_cases():
     for size in (500, 548, 549, 1000, 1400):
         data = bytes(i & 0xff for i in range(size))
         yield f"UDP, no port, {size} bytes", eth(ip4(udp(data=data), proto=17))
+
+
+def probe_cases():
+    def probe(obj, seq=1, **kw):
+        return eth(ip4(icmp(42, 0, b"\0\x07" + bytes((0x5a, seq)), b"\x20\0\0\0" + obj), **kw))
+
+    def named(ctype, ident):
+        return struct.pack("!HBB", 4 + len(ident), 3, ctype) + ident
+
+    def address(afi, a):
+        return named(3, struct.pack("!HBB", afi, len(a), 0) + a)
+
+    for name in (b"r0", b"r1", b"lo", b"r0\0\0", b"nobody", b"fifteen-letters", b"sixteen-letters!", b"r" * 20, b""):
+        yield f"named {name.decode()!r}", probe(named(1, name))
+    for index in (0, 1, 999, 0xffffffff):
+        yield f"index {index}", probe(named(2, struct.pack("!I", index)))
+    yield "index of 3 bytes", probe(named(2, b"\0\0\1"))
+    for a in ("10.1.0.1", "10.2.0.1", "127.0.0.1", "127.0.0.2", "10.1.0.2", "10.1.0.255", "224.0.0.1"):
+        yield f"address {a}", probe(address(1, addr(a)))
+    yield "address of 3 bytes", probe(address(1, b"\x0a\1\0"))
+    yield "IPv6 address of nobody", probe(address(2, b"\x20\1" + b"\x09" * 14))
+    yield "IPv6 address of 15 bytes", probe(address(2, b"\x09" * 15))
+    yield "unknown family", probe(address(3, b"\0" * 4))
+    yield "cut address", probe(named(3, b"\0\1\4"))
+    yield "unknown kind", probe(named(4, b"r0"))
+    yield "no object", probe(b"")
+    yield "half an object's header", probe(b"\0\6")
+    yield "longer than the packet", probe(struct.pack("!HBB", 12, 3, 1) + b"r0")
+    yield "not local", probe(named(1, b"r0"), seq=2)
+    yield "reserved bits", probe(named(1, b"r0"), seq=0xff)
+    yield "to all", eth(probe(named(1, b"r0"), dst="10.1.0.255")[14:], dst=BROADCAST)
+    yield "no extension header", eth(ip4(icmp(42, 0, b"\0\1\0\1", b"")))
 
 
 def fragment_cases():
@@ -293,7 +336,8 @@ GROUPS = [
     ("ARP filtered", ["conf.all.arp_filter=1"], [arp_cases]),
     ("local nets routed", ["conf.all.route_localnet=1"], [header_cases]),
     ("broadcast forwarding", ["conf.all.bc_forwarding=1", "conf.r0.bc_forwarding=1", "conf.r1.bc_forwarding=1"],
-     [forward_cases]),
+     [header_cases, forward_cases]),
+    ("probes answered", ["icmp_echo_enable_probe=1"], [probe_cases]),
     ("drop unicast in multicast", ["conf.all.drop_unicast_in_l2_multicast=1"], [header_cases, forward_cases]),
     ("local accepted", ["conf.all.accept_local=1"], [header_cases]),
 ]
@@ -376,6 +420,9 @@ def blank(frame):
     if own and f[23] == 1:
         f[18:20] = b"\0\0"
         f[24:26] = b"\0\0"
+    if own and f[23] == 1 and f[34:35] == b"\x0e":  # times of day
+        f[46:54] = bytes(8)
+        f[36:38] = b"\0\0"
     for at in range(34, len(f) - 8):
         if f[at] == 0x44 and 8 <= f[at + 1] <= 20 and f[at + 3] & 15 in (0, 1, 3):  # times of day
             f[at + 4:at + f[at + 1]] = bytes(f[at + 1] - 4)
@@ -427,6 +474,7 @@ def main():
     setns(f"/run/netns/{NS}")
     for s in ("ip_forward=1", "icmp_ratemask=0", "icmp_ratelimit=0"):
         sysctl(s)
+    subprocess.run(["ip", "-6", "addr", "flush", "dev", "lo"], check=False)  # probes would tell of it
     time.sleep(0.3)
     wire.drain(0.3)
     for title, settings, makers in GROUPS:
