@@ -137,7 +137,14 @@ struct reply {
 };
 #define REPLY_MAX (WEFT_MSG_MAX - sizeof(struct weft_rep))
 
-/* ---- main.c ---- */
+/* ---- daemon.c ---- */
+/* Makes the folder of the instance, which must not be there yet. 0 or -errno. */
+int daemon_make_dirs(const char *dir);
+/* Makes all but d->keep and d->signals, in the folder made before; borrows dir and name. 0 or
+ * -errno: the process is to end. */
+int daemon_open(struct daemon *d, const char *dir, const char *name, unsigned n_threads);
+/* Ends it, with the folder and what programs still hold. */
+void daemon_close(struct daemon *d);
 /* A descriptor was given back: whoever waits for one may be let in. */
 void daemon_fd_closed(struct daemon *d);
 /* Ends the daemon if nobody is left. */

@@ -377,11 +377,11 @@ put:
 void ends_fini(struct daemon *d)
 {
 	struct cds_lfht_iter iter;
-	struct end *e;
+	struct cds_lfht_node *node;
 
 	if (!d->ends)
 		return;
-	cds_lfht_for_each_entry (d->ends, &iter, e, node)
-		end_close(e);
+	cds_lfht_for_each (d->ends, &iter, node)
+		end_close(container_of(node, struct end, node));
 	rcu_hash_free(d->ends);
 }

@@ -10,7 +10,7 @@
  */
 #include <stdlib.h>
 
-#include "ctl/nl_test_bed.h"
+#include "ctl/fuzz_bed.h"
 
 enum wish {
 	WISH_RAW = 1,	  /* the bytes are the message behind its header */
@@ -28,10 +28,7 @@ struct input {
 	size_t left;
 };
 
-static struct weft *weft;
-static uint64_t now = NSEC_PER_SEC;
-static struct req q;
-static unsigned n_inputs;
+static struct fuzz_bed f;
 
 static unsigned take_u8(struct input *in)
 {
@@ -68,31 +65,31 @@ static void drain(struct sock *sk)
 /* Writes the next request into q; its length in the datagram. */
 static size_t make(struct input *in, unsigned kind, unsigned wish)
 {
-	nl_case(&q, kind % NL_CASES);
-	uint8_t *body = q.buf + sizeof(struct nlmsghdr);
+	nl_case(&f.q, kind % NL_CASES);
+	uint8_t *body = f.q.buf + sizeof(struct nlmsghdr);
 
 	if (wish & WISH_RAW) {
-		q.nlh->nlmsg_type = (uint16_t)(kind < 0x80 ? kind : 0x0f + kind % 4);
-		q.nlh->nlmsg_len =
+		f.q.nlh->nlmsg_type = (uint16_t)(kind < 0x80 ? kind : 0x0f + kind % 4);
+		f.q.nlh->nlmsg_len =
 			(uint32_t)(sizeof(struct nlmsghdr) + take_bytes(in, body, take_u8(in)));
 	} else {
-		unsigned n = take_u8(in) % 8, len = mnl_nlmsg_get_payload_len(q.nlh);
+		unsigned n = take_u8(in) % 8, len = mnl_nlmsg_get_payload_len(f.q.nlh);
 		for (unsigned i = 0; i < n && len; i++) {
 			unsigned at = take_u8(in) % len;
 			body[at] = (uint8_t)take_u8(in);
 		}
 	}
 	if (wish & WISH_FLAGS)
-		q.nlh->nlmsg_flags = (uint16_t)(take_u16(in) | NLM_F_REQUEST);
+		f.q.nlh->nlmsg_flags = (uint16_t)(take_u16(in) | NLM_F_REQUEST);
 	if (wish & WISH_CUT)
-		q.nlh->nlmsg_len -= take_u8(in) % (mnl_nlmsg_get_payload_len(q.nlh) + 1);
+		f.q.nlh->nlmsg_len -= take_u8(in) % (mnl_nlmsg_get_payload_len(f.q.nlh) + 1);
 	if (wish & WISH_APPEND) {
-		uint8_t *end = q.buf + q.nlh->nlmsg_len;
-		q.nlh->nlmsg_len += (uint32_t)take_bytes(in, end, take_u8(in));
+		uint8_t *end = f.q.buf + f.q.nlh->nlmsg_len;
+		f.q.nlh->nlmsg_len += (uint32_t)take_bytes(in, end, take_u8(in));
 	}
-	size_t len = q.nlh->nlmsg_len;
+	size_t len = f.q.nlh->nlmsg_len;
 	if (wish & WISH_LIE)
-		q.nlh->nlmsg_len = take_u16(in);
+		f.q.nlh->nlmsg_len = take_u16(in);
 	return len;
 }
 
@@ -100,18 +97,18 @@ static void one(struct input *in, struct sock *const sk[2])
 {
 	unsigned kind = take_u8(in), wish = take_u8(in);
 	size_t len = make(in, kind, wish);
-	bool genl = q.nlh->nlmsg_type >= GENL_ID_CTRL && kind % NL_CASES >= NL_CASES_GENL;
+	bool genl = f.q.nlh->nlmsg_type >= GENL_ID_CTRL && kind % NL_CASES >= NL_CASES_GENL;
 	int strict = !!(wish & WISH_STRICT);
 	struct sock *to = sk[genl];
 
 	sock_setsockopt(to, 270, NETLINK_GET_STRICT_CHK, &strict, sizeof(strict));
-	bed_send(to, q.buf, len);
+	bed_send(to, f.q.buf, len);
 	if (!(wish & WISH_UNREAD))
 		drain(to);
 	if (wish & WISH_TIME)
-		now = weft_run_until(weft, now, now + NSEC_PER_SEC);
+		fuzz_bed_pass(&f, NSEC_PER_SEC);
 	else
-		weft_settle(weft, now);
+		weft_settle(f.weft, f.now);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -119,24 +116,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	weft = bed_weft(now);
-	if (!weft)
-		abort();
+	fuzz_bed_init(&f);
 	return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = {data, size};
-	struct net *net = bed_net(weft, &q), *beside = bed_net(weft, &q);
+	struct net *net = fuzz_bed_net(&f), *beside = fuzz_bed_net(&f);
 	struct sock *sk[2], *all;
 	static const unsigned groups[] = {
 		RTNLGRP_LINK,	    RTNLGRP_NEIGH,	  RTNLGRP_IPV4_IFADDR,
 		RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_NETCONF, RTNLGRP_NSID,
 	};
 
-	if (!net || !beside)
-		abort();
 	net_id_alloc(net, beside, 1);
 	sk[0] = bed_sock(net, NETLINK_ROUTE);
 	sk[1] = bed_sock(net, NETLINK_GENERIC);
@@ -150,12 +143,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bed_close(all);
 	net_put(net);
 	net_put(beside);
-	/* Everything of the namespaces goes, and the timers that pointed to it; memory that waits
-	 * for readers now and then, for a barrier takes longer than all the rest. */
-	now = weft_run_until(weft, now, now + 3 * NSEC_PER_SEC);
-	if (++n_inputs % 64 == 0)
-		rcu_barrier();
-	if (weft->nets->n != 1 || pool_in_use(weft->pool))
-		abort();
+	fuzz_bed_end(&f);
 	return 0;
 }
