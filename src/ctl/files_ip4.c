@@ -269,8 +269,28 @@ void files_igmp(struct net *net, FILE *out)
 	}
 }
 
-/* Sources of groups are not filtered, so none is listed. */
+struct mcfilter {
+	FILE *out;
+	const struct netdev *dev;
+};
+
+static void source_line(void *arg, uint32_t group_addr, uint32_t src, unsigned n_include,
+			unsigned n_exclude)
+{
+	const struct mcfilter *f = arg;
+
+	fprintf(f->out, "%3d %6.6s 0x%08x 0x%08x %6u %6u\n", f->dev->ifindex, f->dev->name,
+		ntohl(group_addr), ntohl(src), n_include, n_exclude);
+}
+
 void files_mcfilter(struct net *net, FILE *out)
 {
+	struct mcfilter f = {.out = out};
+	struct netdev *dev;
+
 	fputs("Idx Device        MCA        SRC    INC    EXC\n", out);
+	cds_list_for_each_entry (dev, &net->devs, net_link) {
+		f.dev = dev;
+		ip4_igmp_walk_sources(dev, source_line, &f);
+	}
 }

@@ -174,14 +174,14 @@ static int rtnl_newaddr(struct nl_req *r)
 		return err;
 	bool join = (ifa.flags & IFA_F_MCAUTOJOIN) && ip4_is_multicast(ifa.local);
 	if (join) {
-		err = ip4_igmp_join(dev, ifa.local);
+		err = ip4_igmp_join(dev, ifa.local, MCAST_EXCLUDE);
 		if (err)
 			return extack_set(&r->ext, err, "ipv4: Multicast auto join failed");
 	}
 	err = ip4_addr_add(dev, &ifa, r->nlh->nlmsg_flags & NLM_F_REPLACE,
 			   r->nlh->nlmsg_flags & NLM_F_EXCL, &r->ext);
 	if (err && join)
-		ip4_igmp_leave(dev, ifa.local);
+		ip4_igmp_leave(dev, ifa.local, MCAST_EXCLUDE, 0, NULL);
 	return err;
 }
 
@@ -210,7 +210,7 @@ static int rtnl_deladdr(struct nl_req *r)
 	if (err == -EADDRNOTAVAIL)
 		return extack_set(&r->ext, err, "ipv4: Address not found");
 	if (!err && tb[IFA_ADDRESS] && ip4_is_multicast(address))
-		ip4_igmp_leave(dev, address);
+		ip4_igmp_leave(dev, address, MCAST_EXCLUDE, 0, NULL);
 	return err;
 }
 

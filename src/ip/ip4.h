@@ -151,15 +151,30 @@ struct netdev *ip4_addr_dev(struct net *net, uint32_t addr);
 uint32_t ip4_select_source(struct net *net, const struct netdev *dev, uint32_t dst, unsigned scope);
 /* The device's settings merged with "all" as the kernel merges them (or/and/max as each needs). */
 int ip4_conf(const struct netdev *dev, int devconf);
-int ip4_igmp_join(struct netdev *dev, uint32_t group);
-int ip4_igmp_leave(struct netdev *dev, uint32_t group);
+/* A user of the group comes, who wants all sources but some (mode MCAST_EXCLUDE) or some alone
+ * (MCAST_INCLUDE); which, ip4_igmp_filter() tells. */
+int ip4_igmp_join(struct netdev *dev, uint32_t group, unsigned mode);
+/* A user leaves, who had this mode and these n sources. */
+int ip4_igmp_leave(struct netdev *dev, uint32_t group, unsigned mode, unsigned n,
+		   const uint32_t *srcs);
+/* A user's sources are added or deleted; whole: and the user's mode with them. 0, -ENOBUFS, or, for
+ * what is not there, -ESRCH and -EINVAL. */
+int ip4_igmp_filter(struct netdev *dev, uint32_t group, bool add, unsigned mode, unsigned n,
+		    const uint32_t *srcs, bool whole);
 bool ip4_igmp_member(const struct netdev *dev, uint32_t group);
+/* Does anyone on this device want what src sends to the group? RCU. */
+bool ip4_igmp_wants(const struct netdev *dev, uint32_t group, uint32_t src, uint8_t proto);
 /* The groups of a device, for /proc/net/igmp: calls fn until it returns non-zero. timer: ns until
  * the next report. */
 int ip4_igmp_walk(const struct netdev *dev,
 		  int (*fn)(void *arg, uint32_t group, unsigned users, uint64_t timer,
 			    bool reporter),
 		  void *arg);
+/* The sources of all groups, for /proc/net/mcfilter. */
+void ip4_igmp_walk_sources(const struct netdev *dev,
+			   void (*fn)(void *arg, uint32_t group, uint32_t src, unsigned n_include,
+				      unsigned n_exclude),
+			   void *arg);
 unsigned ip4_igmp_version(const struct netdev *dev); /* 1 to 3: what it speaks now */
 
 /* Datagrams that wait for fragments, and the memory they take; for /proc/net/sockstat. */

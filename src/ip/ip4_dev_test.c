@@ -314,9 +314,9 @@ static void test_igmp_v3(void **state)
 	assert_true(ip4_igmp_member(dev, IP(224, 0, 0, 1)));
 	run_until(b, b->worker.now + NSEC_PER_SEC);
 	assert_int_equal(b->n_sent, 0); /* all hosts is never told */
-	assert_int_equal(ip4_igmp_join(dev, IP(10, 1, 1, 1)), -EINVAL);
-	assert_int_equal(ip4_igmp_join(dev, group), 0);
-	assert_int_equal(ip4_igmp_join(dev, group), 0);
+	assert_int_equal(ip4_igmp_join(dev, IP(10, 1, 1, 1), MCAST_EXCLUDE), -EINVAL);
+	assert_int_equal(ip4_igmp_join(dev, group, MCAST_EXCLUDE), 0);
+	assert_int_equal(ip4_igmp_join(dev, group, MCAST_EXCLUDE), 0);
 	run_until(b, b->worker.now + 5 * NSEC_PER_SEC);
 	assert_int_equal(b->n_sent, 2); /* robustness */
 	m = last_igmp(b, all3, &len);
@@ -335,11 +335,11 @@ static void test_igmp_v3(void **state)
 	query(b, dev, 10, group, 12);
 	run_until(b, b->worker.now + 2 * NSEC_PER_SEC);
 	assert_int_equal(b->n_sent, 4);
-	assert_int_equal(ip4_igmp_leave(dev, group), 0);
+	assert_int_equal(ip4_igmp_leave(dev, group, MCAST_EXCLUDE, 0, NULL), 0);
 	assert_true(ip4_igmp_member(dev, group));
-	assert_int_equal(ip4_igmp_leave(dev, group), 0);
+	assert_int_equal(ip4_igmp_leave(dev, group, MCAST_EXCLUDE, 0, NULL), 0);
 	assert_false(ip4_igmp_member(dev, group));
-	assert_int_equal(ip4_igmp_leave(dev, group), -EADDRNOTAVAIL);
+	assert_int_equal(ip4_igmp_leave(dev, group, MCAST_EXCLUDE, 0, NULL), -EADDRNOTAVAIL);
 	run_until(b, b->worker.now + 5 * NSEC_PER_SEC);
 	assert_int_equal(b->n_sent, 6);
 	m = last_igmp(b, all3, &len);
@@ -361,7 +361,7 @@ static void test_igmp_v2(void **state)
 	add(dev, IP(10, 1, 1, 1), 24, UINT32_MAX, UINT32_MAX);
 	query(b, dev, 100, 0, 8);
 	assert_int_equal(ip4_igmp_version(dev), 2);
-	assert_int_equal(ip4_igmp_join(dev, group), 0);
+	assert_int_equal(ip4_igmp_join(dev, group, MCAST_EXCLUDE), 0);
 	run_until(b, b->worker.now + 15 * NSEC_PER_SEC);
 	assert_int_equal(b->n_sent, 2);
 	m = last_igmp(b, group, &len);
@@ -371,7 +371,7 @@ static void test_igmp_v2(void **state)
 	query(b, dev, 20, group, 8);
 	run_until(b, b->worker.now + 3 * NSEC_PER_SEC);
 	assert_int_equal(b->n_sent, 3);
-	assert_int_equal(ip4_igmp_leave(dev, group), 0);
+	assert_int_equal(ip4_igmp_leave(dev, group, MCAST_EXCLUDE, 0, NULL), 0);
 	assert_int_equal(b->n_sent, 4);
 	m = last_igmp(b, IP(224, 0, 0, 2), &len);
 	assert_int_equal(m[0], IGMP_HOST_LEAVE_MESSAGE);
@@ -379,7 +379,7 @@ static void test_igmp_v2(void **state)
 	run_until(b, b->worker.now + 500 * NSEC_PER_SEC);
 	assert_int_equal(ip4_igmp_version(dev), 3);
 	/* Groups survive a device that is down. */
-	assert_int_equal(ip4_igmp_join(dev, group), 0);
+	assert_int_equal(ip4_igmp_join(dev, group, MCAST_EXCLUDE), 0);
 	netdev_set_flags(dev, 0, IFF_UP, NULL);
 	assert_false(ip4_igmp_member(dev, IP(224, 0, 0, 1)));
 	assert_true(ip4_igmp_member(dev, group));

@@ -194,10 +194,11 @@ static int route_by_fib(const struct ip4_rx *rx, const struct pkt *p, uint32_t d
 static bool input_route(struct worker *w, const struct ip4_rx *rx, struct pkt *p, uint32_t daddr,
 			struct way *way)
 {
+	const struct ip4_hdr *ip = pkt_l3(p);
 	int err;
 
 	if (ip4_is_multicast(daddr)) {
-		if (!ip4_igmp_member(rx->dev, daddr)) {
+		if (!ip4_igmp_wants(rx->dev, daddr, ip->saddr, ip->protocol)) {
 			pkt_drop(w, p, DROP_IP_INVALID_DEST);
 			return false;
 		}

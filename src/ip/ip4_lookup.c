@@ -400,7 +400,7 @@ static int input_multicast(struct net *net, const struct flow4 *fl, struct netde
 	res->type = RTN_MULTICAST;
 	res->dev = in;
 	res->gateway = fl->daddr;
-	if (!ip4_igmp_member(in, fl->daddr))
+	if (!ip4_igmp_wants(in, fl->daddr, fl->saddr, fl->proto))
 		return -EINVAL;
 	if (!fl->saddr)
 		return local_multicast(fl->daddr) || fl->proto == IPPROTO_IGMP ? 0 : -EINVAL;

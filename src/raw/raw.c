@@ -95,7 +95,7 @@ static bool raw_input(struct worker *w, struct netdev *dev, struct pkt *p, uint8
 		taken = true;
 		if (proto == IPPROTO_ICMP && icmp_filtered(r, p))
 			continue;
-		if (!ip_mc_wants(&r->in, ip->daddr, dev->ifindex))
+		if (!ip_mc_wants(&r->in, ip->daddr, ip->saddr, dev->ifindex))
 			continue;
 		struct pkt v = inet_at_l3(p);
 

@@ -34,11 +34,20 @@ enum inet_show {
 	INET_SHOW_FRAGSIZE = 1 << 8,
 };
 
+/* The sources a membership is about. Never changes: another replaces it. */
+struct inet_filter {
+	unsigned mode; /* MCAST_EXCLUDE or MCAST_INCLUDE */
+	bool listed;   /* has had sources: the mode stays */
+	unsigned n;
+	uint32_t src[]; /* be32 */
+};
+
 /* A group the socket has joined. */
 struct inet_member {
 	struct cds_list_head link; /* RCU */
 	uint32_t group;
 	int ifindex;
+	struct inet_filter *filter; /* RCU */
 	struct rcu_head rcu;
 };
 
@@ -110,8 +119,11 @@ int ip_opts_put(void *val, size_t *len, int v);
 /* -ENOPROTOOPT: not about groups. */
 int ip_mc_set(struct inet_sock *in, int name, const void *val, size_t len);
 void ip_mc_release(struct inet_sock *in);
-/* Does the socket want what was sent to this group on this device? Workers, RCU. */
-bool ip_mc_wants(const struct inet_sock *in, uint32_t group, int ifindex);
+/* IP_MSFILTER and MCAST_MSFILTER: val holds the question, and then the answer. -ENOPROTOOPT:
+ * neither of them. */
+int ip_mc_get(struct inet_sock *in, int name, void *val, size_t *len);
+/* Does the socket want what src sent to this group on this device? Workers, RCU. */
+bool ip_mc_wants(const struct inet_sock *in, uint32_t group, uint32_t src, int ifindex);
 
 /* ---- ip_tx.c ---- */
 

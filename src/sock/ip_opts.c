@@ -360,7 +360,7 @@ int ip_opts_get(struct sock *sk, int level, int name, void *val, size_t *len)
 		return 0;
 	case IP_MSFILTER:
 	case MCAST_MSFILTER:
-		return -EINVAL;
+		return ip_mc_get(inet_sk(sk), name, val, len);
 	}
 	err = get_int(in, name, &v);
 	return err ? err : ip_opts_put(val, len, v);

@@ -89,7 +89,7 @@ static bool wants_group(const struct udp_entry *e, const struct udp_flow *f)
 		return false;
 	if (bound && bound != f->ifindex)
 		return false;
-	return ip_mc_wants(in, f->laddr, f->ifindex);
+	return ip_mc_wants(in, f->laddr, f->raddr, f->ifindex);
 }
 
 /* To everyone who wants it. Takes. */
