@@ -12,6 +12,28 @@ step() {
 	printf '\n== %s\n' "$*"
 }
 
+wrong() {
+	echo "router.sh: $*" >&2
+	exit 1
+}
+
+# reaches OPTION... ADDRESS: every ping is answered
+reaches() {
+	ip netns exec left ping -i 0.2 -w 5 "$@" || wrong "a ping is not answered: $*"
+}
+
+# misses ADDRESS TEXT: a ping is not answered, and says so
+misses() {
+	code=0
+	said=$(ip netns exec left ping -c 1 -W 1 "$1" 2>&1) || code=$?
+	echo "$said"
+	[ $code -eq 1 ] || wrong "ping $1 exits $code, not 1"
+	case $said in
+	*"$2"*) ;;
+	*) wrong "ping $1 does not say '$2'" ;;
+	esac
+}
+
 for ns in left router right; do
 	ip netns add $ns
 	ip -n $ns link set lo up
@@ -49,27 +71,32 @@ pcap=$(mktemp "${TMPDIR:-/tmp}/weft-demo.XXXXXX")
 trap 'rm -f "$pcap"' EXIT
 ip netns exec router tcpdump -i r1 -U -w "$pcap" 2>/dev/null &
 tcpdump=$!
-sleep 1
+until [ -s "$pcap" ]; do
+	kill -0 $tcpdump || wrong "tcpdump does not start"
+	sleep 0.1
+done
 
 step "left to right, through the router"
-ip netns exec left ping -c 3 -i 0.2 10.2.0.2
-step "left to right over VLAN 7"
-ip netns exec left ping -c 2 -i 0.2 10.7.0.2
+reaches -c 3 10.2.0.2
+step "left to right over VLAN 7 (the answer takes right's default route, without a tag)"
+reaches -c 2 10.7.0.2
 step "a large packet, fragmented"
-ip netns exec left ping -c 1 -s 4000 10.2.0.2
+reaches -c 1 -s 4000 10.2.0.2
 
 step "a blackhole swallows"
-ip netns exec left ping -c 1 -W 1 10.66.0.1 || true
+misses 10.66.0.1 "0 received, 100% packet loss"
 step "an unreachable route answers"
-ip netns exec left ping -c 1 -W 1 10.67.0.1 || true
+misses 10.67.0.1 "Destination Host Unreachable"
 step "a prohibited one says so"
-ip netns exec left ping -c 1 -W 1 10.68.0.1 || true
+misses 10.68.0.1 "Packet filtered"
 
 step "what tcpdump saw on r1"
 sleep 1
 kill $tcpdump
 wait $tcpdump 2>/dev/null || true
-tcpdump -n -e -r "$pcap" 2>/dev/null | head -n 20
+seen=$(tcpdump -n -e -r "$pcap" 2>/dev/null | head -n 20)
+echo "$seen"
+[ -n "$seen" ] || wrong "tcpdump has seen nothing"
 
 step "the router's neighbours"
 ip -n router neigh
