@@ -30,7 +30,7 @@ struct options {
 
 static void usage(void)
 {
-	fputs("usage: weftd -dir DIRECTORY -name NAME [-threads N] [-keep]\n", stderr);
+	fputs("usage: weftd -dir DIRECTORY -name NAME [-threads N] [-keep] [-ready FD]\n", stderr);
 	exit(2);
 }
 

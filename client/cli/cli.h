@@ -40,8 +40,9 @@ int rundir_lock(void);
 void rundir_bury(const char *dir);
 /* Takes away what all dead ones left. The lock is held. */
 void rundir_sweep(void);
-/* The path of a program or library of ours: beside us in the build tree, or installed. */
-bool rundir_find(const char *in_tree, const char *installed, char to[PATH_MAX]);
+/* The path of a program or library of ours: in the build tree or in an installed one, both as seen
+ * from our own folder (so that a tree can be moved), or where it was to be installed. */
+bool rundir_find(const char *in_tree, const char *beside, const char *installed, char to[PATH_MAX]);
 
 /* ---- client.c ---- */
 struct client {
@@ -61,6 +62,19 @@ char *client_info(struct client *c, const char *what);
 void client_find(struct client *c, const char *name);
 
 /* ---- commands ---- */
+#define RUN_USAGE    "run [-n NAME] [-k] [-w WORKERS] [--] COMMAND..."
+#define LIST_USAGE   "list [--json]"
+#define STOP_USAGE   "stop NAME"
+#define STAGES_USAGE "stages [-n NAME] [--json]"
+#define DROPS_USAGE  "drops [-n NAME] [--json]"
+#define TRACE_USAGE  "trace [-n NAME] [-c COUNT] [-t SECONDS] [--json]"
+#define TAP_USAGE    "tap add DEVICE [host NAME] [queues N]"
+#define PCAP_USAGE   "pcap replay FILE DEVICE [speed PERCENT] [loop N] | record DEVICE FILE"
+#define FAULT_USAGE                                                                                \
+	"fault add DEVICE on LOWER | set DEVICE  [loss P] [dup P] [reorder P] [corrupt P] "        \
+	"[delay MS] [jitter MS] [seed N] [direction in|out|both] [limit N]"
+#define BENCH_USAGE "bench NAME...|all [--json] [--runs N] [--instructions]"
+
 int run_main(int argc, char **argv);
 int list_main(int argc, char **argv);
 int stop_main(int argc, char **argv);

@@ -18,12 +18,6 @@
 #include "abi/kinds.h"
 #include "cli.h"
 
-#define TAP_USAGE  "tap add DEVICE [host NAME] [queues N]"
-#define PCAP_USAGE "pcap replay FILE DEVICE [speed PERCENT] [loop N] | record DEVICE FILE"
-#define FAULT_USAGE                                                                                \
-	"fault add DEVICE on LOWER | set DEVICE  [loss P] [dup P] [reorder P] [corrupt P] "        \
-	"[delay MS] [jitter MS] [seed N] [direction in|out|both] [limit N]"
-
 /* A datagram to be sent: the header of the pair, then the request. */
 struct message {
 	struct weft_dgram dgram;

@@ -92,7 +92,7 @@ int stages_main(int argc, char **argv)
 {
 	struct look l = {0};
 
-	parse(argc, argv, "n:j", &l, "stages [-n NAME] [--json]");
+	parse(argc, argv, "n:j", &l, STAGES_USAGE);
 	return show(l.name, l.json ? "stages json" : "stages");
 }
 
@@ -100,7 +100,7 @@ int drops_main(int argc, char **argv)
 {
 	struct look l = {0};
 
-	parse(argc, argv, "n:j", &l, "drops [-n NAME] [--json]");
+	parse(argc, argv, "n:j", &l, DROPS_USAGE);
 	return show(l.name, l.json ? "drops json" : "drops");
 }
 
@@ -205,7 +205,7 @@ int list_main(int argc, char **argv)
 {
 	struct look l = {0};
 
-	parse(argc, argv, "j", &l, "list [--json]");
+	parse(argc, argv, "j", &l, LIST_USAGE);
 	struct listing all = {.json = l.json};
 	if (l.json)
 		putchar('[');
@@ -224,7 +224,7 @@ int stop_main(int argc, char **argv)
 	char byte;
 
 	if (argc != 2 || argv[1][0] == '-')
-		usage("stop NAME");
+		usage(STOP_USAGE);
 	client_find(&c, argv[1]);
 	int err = client_call(&c, &r);
 	if (err && err != -EPIPE)
@@ -363,7 +363,7 @@ int trace_main(int argc, char **argv)
 	struct client c;
 	char what[32], *text;
 
-	parse(argc, argv, "n:jc:t:", &l, "trace [-n NAME] [-c COUNT] [-t SECONDS] [--json]");
+	parse(argc, argv, "n:jc:t:", &l, TRACE_USAGE);
 	client_find(&c, l.name);
 	snprintf(what, sizeof(what), "trace start %u", l.count);
 	text = client_info(&c, what);

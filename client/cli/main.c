@@ -9,20 +9,18 @@
 static const struct command {
 	const char *name;
 	int (*main)(int argc, char **argv);
-	const char *text;
+	const char *usage, *text;
 } commands[] = {
-	{"run", run_main, "run [-n NAME] [-k] [-w N] [--] COMMAND...   run a command on weft"},
-	{"list", list_main, "list [--json]                               instances"},
-	{"stop", stop_main, "stop NAME                                   end an instance"},
-	{"stages", stages_main, "stages [-n NAME] [--json]                   packets and cycles"},
-	{"drops", drops_main,
-	 "drops [-n NAME] [--json]                    dropped packets, by reason"},
-	{"trace", trace_main, "trace [-n NAME] [-c COUNT] [--json]         follow packets"},
-	{"tap", tap_main, "tap add DEVICE [host NAME] [queues N]       a TAP device of the host"},
-	{"pcap", pcap_main, "pcap replay FILE DEVICE | record DEVICE FILE"},
-	{"fault", fault_main,
-	 "fault add DEVICE on LOWER [loss P] [delay MS] ...   a bad wire for tests"},
-	{"bench", bench_main, "bench NAME [--json]                         measure"},
+	{"run", run_main, RUN_USAGE, "runs a command on weft"},
+	{"list", list_main, LIST_USAGE, "instances, and what they hold"},
+	{"stop", stop_main, STOP_USAGE, "ends an instance"},
+	{"stages", stages_main, STAGES_USAGE, "calls, packets and cycles of each stage; drops"},
+	{"drops", drops_main, DROPS_USAGE, "dropped packets, by reason"},
+	{"trace", trace_main, TRACE_USAGE, "follows packets through the stages"},
+	{"tap", tap_main, TAP_USAGE, "a TAP device of the host"},
+	{"pcap", pcap_main, PCAP_USAGE, "devices that play and write capture files"},
+	{"fault", fault_main, FAULT_USAGE, "a device that does what bad wires do"},
+	{"bench", bench_main, BENCH_USAGE, "measures"},
 };
 
 void complain(const char *fmt, ...)
@@ -56,16 +54,30 @@ void usage(const char *text)
 
 static void help(FILE *out)
 {
-	fputs("usage: weft COMMAND\n", out);
+	fputs("usage: weft COMMAND, or --help, or --version\n", out);
 	for (unsigned i = 0; i < ARRAY_SIZE(commands); i++)
-		fprintf(out, "  weft %s\n", commands[i].text);
+		fprintf(out, "  weft %s\n\t%s\n", commands[i].usage, commands[i].text);
+}
+
+static bool asks_for_help(const char *arg)
+{
+	return arg && (!strcmp(arg, "--help") || !strcmp(arg, "-h"));
+}
+
+static int run_command(const struct command *c, int argc, char **argv)
+{
+	if (!asks_for_help(argv[1]) || c->main == bench_main)
+		return c->main(argc, argv);
+	printf("usage: weft %s\n\t%s\n", c->usage, c->text);
+	return 0;
 }
 
 int bench_main(int argc, char **argv)
 {
 	char path[PATH_MAX];
 
-	if (!rundir_find("../../bench/weft-bench", WEFT_LIBEXEC "/weft-bench", path))
+	if (!rundir_find("../../bench/weft-bench", WEFT_LIBEXEC_BESIDE "/weft-bench",
+			 WEFT_LIBEXEC "/weft-bench", path))
 		die(1, "weft-bench is not there");
 	argv[0] = path;
 	execv(path, argv);
@@ -82,13 +94,13 @@ int main(int argc, char **argv)
 		puts("weft " WEFT_VERSION);
 		return 0;
 	}
-	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+	if (asks_for_help(argv[1]) || !strcmp(argv[1], "help")) {
 		help(stdout);
 		return 0;
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(commands); i++)
 		if (!strcmp(argv[1], commands[i].name))
-			return commands[i].main(argc - 1, argv + 1);
+			return run_command(&commands[i], argc - 1, argv + 1);
 	complain("there is no command '%s'", argv[1]);
 	help(stderr);
 	return EXIT_USAGE;

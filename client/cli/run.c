@@ -17,7 +17,6 @@
 #include "cli.h"
 #include "client/secure.h"
 
-#define USAGE	 "run [-n NAME] [-k] [-w WORKERS] [--] COMMAND..."
 #define READY_FD 3
 #define TRIES	 200 /* with a daemon that is just ending, 10 ms apart */
 
@@ -65,7 +64,8 @@ static void start(const char *dir, const char *name, const struct options *o)
 	char path[PATH_MAX], c;
 	int ready[2], status;
 
-	if (!rundir_find("../../daemon/weftd", WEFT_LIBEXEC "/weftd", path))
+	if (!rundir_find("../../daemon/weftd", WEFT_LIBEXEC_BESIDE "/weftd", WEFT_LIBEXEC "/weftd",
+			 path))
 		die(1, "weftd is not there");
 	if (pipe2(ready, O_CLOEXEC))
 		die(1, "pipe: %s", strerror(errno));
@@ -133,7 +133,8 @@ static void set_preload(void)
 	char shim[PATH_MAX], *value;
 	const char *old = getenv("LD_PRELOAD");
 
-	if (!rundir_find("../shim/libweft-shim.so", WEFT_LIBDIR "/libweft-shim.so", shim))
+	if (!rundir_find("../shim/libweft-shim.so", WEFT_LIBDIR_BESIDE "/libweft-shim.so",
+			 WEFT_LIBDIR "/libweft-shim.so", shim))
 		die(1, "libweft-shim.so is not there");
 	if (strpbrk(shim, ": "))
 		die(1, "%s: the loader takes no path with a colon or a space", shim);
@@ -189,11 +190,11 @@ static void parse(int argc, char **argv, struct options *o)
 				die(EXIT_USAGE, "-w takes a number from 0 to 63, not '%s'", optarg);
 			break;
 		default:
-			usage(USAGE);
+			usage(RUN_USAGE);
 		}
 	}
 	if (optind == argc)
-		usage(USAGE);
+		usage(RUN_USAGE);
 	if (o->name && !rundir_name_ok(o->name))
 		die(EXIT_USAGE, "'%s' cannot be the name of an instance", o->name);
 }

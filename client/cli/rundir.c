@@ -157,15 +157,18 @@ void rundir_sweep(void)
 		free(e);
 }
 
-bool rundir_find(const char *in_tree, const char *installed, char to[PATH_MAX])
+bool rundir_find(const char *in_tree, const char *beside, const char *installed, char to[PATH_MAX])
 {
+	const char *const from_here[] = {in_tree, beside};
 	char self[PATH_MAX], path[2 * PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
 	if (n > 0) {
 		self[n] = 0;
 		*strrchr(self, '/') = 0;
-		snprintf(path, sizeof(path), "%s/%s", self, in_tree);
+	}
+	for (unsigned i = 0; n > 0 && i < ARRAY_SIZE(from_here); i++) {
+		snprintf(path, sizeof(path), "%s/%s", self, from_here[i]);
 		if (realpath(path, to) && !access(to, R_OK))
 			return true;
 	}
