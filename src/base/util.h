@@ -2,7 +2,8 @@
  * util: the few macros and inline helpers that every file may use.
  *
  * Lists are liburcu's (<urcu/list.h>, <urcu/rculist.h>), hash tables that workers read are
- * liburcu's cds_lfht, text is built with open_memstream(3); none of these is written again here.
+ * liburcu's cds_lfht, text is built with open_memstream(3); none of these is written again here,
+ * but for the table that every packet may meet (htab.h).
  */
 #pragma once
 

@@ -174,19 +174,73 @@ static void output_mixed(struct worker *w, struct batch *b)
 	}
 }
 
+/* The key of a neighbour of dev. */
+static inline uint32_t neigh_key(const struct netdev *dev, uint32_t daddr)
+{
+	return dev->flags & (IFF_LOOPBACK | IFF_POINTOPOINT) ? 0 : daddr;
+}
+
+/* Finds the neighbours of packets that end on a link, in steps over the batch, so that each has the
+ * line of the next one under way: the table's, the entry's, its header's. */
+static __attribute__((noinline)) void neighs_on_link(struct neigh_table *arp, const struct batch *b,
+						     struct fib_info **fi, struct neigh **nb)
+{
+	uint32_t hash[BATCH_MAX], key[BATCH_MAX];
+	unsigned i;
+
+	for (i = 0; i < b->n; i++) {
+		const struct ip4_hdr *ip = pkt_l3(b->p[i]);
+		const struct netdev *dev = fi[i]->nh.dev;
+
+		if (fi[i]->nh.gateway)
+			continue;
+		key[i] = neigh_key(dev, ip->daddr);
+		hash[i] = neigh_hash(arp, dev, &key[i]);
+		neigh_prefetch(arp, hash[i]);
+	}
+	for (i = 0; i < b->n; i++) {
+		if (fi[i]->nh.gateway)
+			continue;
+		nb[i] = neigh_guess(arp, hash[i]);
+		__builtin_prefetch(nb[i]);
+	}
+	for (i = 0; i < b->n; i++) {
+		const struct netdev *dev = fi[i]->nh.dev;
+
+		if (fi[i]->nh.gateway)
+			continue;
+		if (unlikely(!nb[i] || !neigh_is(nb[i], dev, &key[i], 4)))
+			nb[i] = neigh_find(arp, hash[i], dev, &key[i]);
+		if (likely(nb[i]))
+			__builtin_prefetch(nb[i]->hh);
+	}
+}
+
+/* The neighbour of each packet, or NULL. */
+static inline void forward_neighs(struct ip4_core *core, const struct batch *b,
+				  struct fib_info **fi, struct neigh **nb)
+{
+	bool on_link = false;
+
+	for (unsigned i = 0; i < b->n; i++) {
+		nb[i] = rcu_dereference(fi[i]->nh.neigh);
+		on_link |= !fi[i]->nh.gateway;
+	}
+	if (on_link)
+		neighs_on_link(&core->arp, b, fi, nb);
+}
+
 /* Everything a plain packet needs: fit, hops left, a neighbour with a header. False: p is as it
  * was, and ip4_forward_one() finds out what to do. */
-static inline bool forward_plain(struct worker *w, const struct ip4_rx *rx, struct pkt *p,
-				 const struct fib_info *f)
+static inline bool forward_plain(struct worker *w, struct pkt *p, const struct fib_info *f,
+				 struct neigh *nb)
 {
 	uint32_t mtu = f->metrics[RTAX_MTU] ? f->metrics[RTAX_MTU] : f->nh.dev->mtu;
 	const struct ip4_hdr *ip = pkt_l3(p);
 
 	if (unlikely(ip->ttl <= 1 || p->total > mtu))
 		return false;
-	struct neigh *nb = ip4_neigh(rx->core, f, ip->daddr);
-
-	if (unlikely(!nb || !neigh_header(w, nb, p)))
+	if (unlikely(!nb || READ_ONCE(nb->dead) || !neigh_header(w, nb, p)))
 		return false;
 	decrease_ttl(pkt_l3(p));
 	p->dev = nb->dev;
@@ -199,18 +253,20 @@ void ip4_forward_batch(struct worker *w, const struct ip4_rx *rx, struct batch *
 	enum stage prev = stage_enter(w, STAGE_IP4_FORWARD, b->n);
 	bool use_pmtu = READ_ONCE(rx->net->ip4->fwd_use_pmtu);
 	struct netdev *first = fi[0]->nh.dev;
+	struct neigh *nb[BATCH_MAX];
 	unsigned kept = 0, n = b->n;
 	uint64_t octets = 0;
 	bool mixed = false;
 
+	forward_neighs(rx->core, b, fi, nb);
 	for (unsigned i = 0; i < n; i++) {
 		struct pkt *p = b->p[i];
 		uint32_t size = p->total;
 
-		if (i + AHEAD < n && fi[i + AHEAD]->nh.neigh)
-			__builtin_prefetch(fi[i + AHEAD]->nh.neigh->hh);
+		if (i + AHEAD < n && nb[i + AHEAD])
+			__builtin_prefetch(nb[i + AHEAD]->hh);
 		trace_pkt(w, p, "ip4-forward");
-		if (unlikely(use_pmtu || !forward_plain(w, rx, p, fi[i]))) {
+		if (unlikely(use_pmtu || !forward_plain(w, p, fi[i], nb[i]))) {
 			ip4_forward_one(w, rx, p, fi[i], NULL, false);
 			continue;
 		}

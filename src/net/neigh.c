@@ -16,47 +16,6 @@
 #define GC_SLICE	4096 /* entries looked at in one tick */
 #define NEIGH_GC_SETTLE (5 * NSEC_PER_SEC)
 
-static unsigned long neigh_hash(const struct neigh_table *t, const struct netdev *dev,
-				const void *key)
-{
-	const struct hash_key *k = &t->w0->key;
-
-	if (t->ops->key_len == 4) {
-		uint32_t a;
-
-		memcpy(&a, key, 4);
-		uint64_t v = a | (uint64_t)((uintptr_t)dev >> 6) << 32;
-
-		v = (v ^ k->k[0]) * 0x9e3779b97f4a7c15ULL;
-		return hash_u64((v ^ v >> 32) + k->k[1]);
-	}
-	return siphash(key, t->ops->key_len, k) ^ hash_u64((uintptr_t)dev);
-}
-
-struct neigh_match {
-	const struct netdev *dev;
-	const void *key;
-	unsigned len;
-};
-
-static int neigh_matches(struct cds_lfht_node *node, const void *arg)
-{
-	const struct neigh *n = container_of(node, struct neigh, node);
-	const struct neigh_match *m = arg;
-
-	return n->dev == m->dev && !memcmp(n->key, m->key, m->len);
-}
-
-struct neigh *neigh_lookup(struct neigh_table *t, const struct netdev *dev, const void *key)
-{
-	struct neigh_match m = {dev, key, t->ops->key_len};
-	struct cds_lfht_iter it;
-
-	cds_lfht_lookup(t->hash, neigh_hash(t, dev, key), neigh_matches, &m, &it);
-	struct cds_lfht_node *node = cds_lfht_iter_get_node(&it);
-	return node ? container_of(node, struct neigh, node) : NULL;
-}
-
 void neigh_notify(struct neigh *n, enum event_type type)
 {
 	struct event e = {.type = type, .net = n->dev->net, .dev = n->dev, .obj = n};
@@ -166,7 +125,7 @@ void neigh_del(struct neigh *n)
 
 	if (n->dead)
 		return;
-	cds_lfht_del(t->hash, &n->node);
+	htab_del(&t->hash, n->hash, n);
 	timer_del(&n->timer);
 	gc_unlink(n);
 	cds_list_del_init(&n->dev_link);
@@ -354,14 +313,18 @@ static struct neigh *neigh_make(struct neigh_table *t, struct netdev *dev, const
 	if (*err)
 		goto free_entry;
 
-	struct neigh_match m = {dev, n->key, t->ops->key_len};
-	struct cds_lfht_node *was = cds_lfht_add_unique(t->hash, neigh_hash(t, dev, n->key),
-							neigh_matches, &m, &n->node);
-	if (was != &n->node) { /* construct() chose a key that is there */
+	n->hash = neigh_hash(t, dev, n->key);
+	struct neigh *was = neigh_find(t, n->hash, dev, n->key);
+
+	if (was) { /* construct() chose a key that is there */
 		free(n->hh);
 		free(n);
-		return container_of(was, struct neigh, node);
+		return was;
 	}
+	*err = htab_add(&t->hash, n->hash, n) ? -ENOBUFS : 0;
+	if (*err)
+		goto free_entry;
+	t->stats.hash_grows = t->hash.grows;
 	n->id = ++t->last_id;
 	cds_list_add_tail(&n->dev_link, &n->parms->entries);
 	n->parms->n_entries++;
@@ -425,13 +388,11 @@ int neigh_table_init(struct neigh_table *t, const struct neigh_ops *ops, struct 
 	t->gc_thresh3 = 1024;
 	t->gc_interval = 30 * NSEC_PER_SEC;
 	t->last_flush = t->last_rand = w0->now;
-	t->hash = cds_lfht_new(64, 64, 0, CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING, NULL);
-	if (!t->hash)
+	if (htab_init(&t->hash))
 		return -ENOMEM;
 	t->parms_hash = cds_lfht_new(64, 64, 0, CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING, NULL);
 	if (!t->parms_hash) {
-		rcu_hash_free(t->hash);
-		t->hash = NULL;
+		htab_fini(&t->hash);
 		return -ENOMEM;
 	}
 	timer_set(&w0->wheel, &t->gc_timer, w0->now + neigh_table_base_reachable(t) / 2);
@@ -443,7 +404,7 @@ void neigh_table_fini(struct neigh_table *t)
 	struct neigh_parms *p, *tmp;
 	struct neigh_proxy *x, *xtmp;
 
-	if (!t->hash)
+	if (!t->hash.now)
 		return;
 	neigh_proxy_flush(t, NULL, true);
 	cds_list_for_each_entry_safe (p, tmp, &t->parms, link)
@@ -455,7 +416,7 @@ void neigh_table_fini(struct neigh_table *t)
 	timer_del(&t->gc_timer);
 	timer_del(&t->proxy_timer);
 	timer_del(&t->managed_timer);
-	rcu_hash_free(t->hash);
+	htab_fini(&t->hash);
 	rcu_hash_free(t->parms_hash);
-	t->hash = t->parms_hash = NULL;
+	t->parms_hash = NULL;
 }

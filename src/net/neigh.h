@@ -1,10 +1,12 @@
 /*
  * neigh: neighbour tables: who has which link address (the states NUD_* of linux/neighbour.h).
  *
- * One table a protocol and instance (ARP now, ND later); entries are hashed by (device, address)
- * and belong to a device. Workers look up under RCU and use `hh`, the link header ready to copy,
- * when there is one; an entry without one is worked on by control (worker 0): the packet is posted
- * there, queued on the entry (unres_qlen_bytes), and a solicitation goes out.
+ * One table a protocol and instance (ARP now, ND later); entries are hashed by (device, address),
+ * with the instance's key, and belong to a device. Workers look up under RCU (htab.h: one line of
+ * the table, one of the entry), whole batches in the steps of neigh_hash(), neigh_prefetch(),
+ * neigh_guess() and neigh_find(), and use `hh`, the link header ready to copy, when there is one;
+ * an entry without one is worked on by control (worker 0): the packet is posted there, queued on
+ * the entry (unres_qlen_bytes), and a solicitation goes out.
  *
  * States (RFC 4861 7.3 as Linux applies it to IPv4):
  *   NUD_NONE        just made; first packet moves it to INCOMPLETE
@@ -25,7 +27,10 @@
 
 #include <linux/neighbour.h>
 
+#include "base/htab.h"
+#include "base/rand.h"
 #include "net/net.h"
+#include "run/worker.h"
 
 #define NEIGH_KEY_MAX 16
 
@@ -61,7 +66,6 @@ struct neigh_parms {
 
 struct neigh {
 	/* line 0: what a packet on its way looks at */
-	struct cds_lfht_node node;
 	struct netdev *dev;
 	uint8_t key[NEIGH_KEY_MAX]; /* network order; table->key_len bytes */
 	struct neigh_hh *hh;	    /* RCU; NULL: resolve first */
@@ -71,6 +75,7 @@ struct neigh {
 	uint8_t type;	  /* RTN_UNICAST, ... */
 	uint8_t flags;	  /* NTF_* */
 	uint8_t protocol; /* RTPROT_* */
+	uint32_t hash;	  /* of dev and key */
 
 	struct neigh_table *table;
 	uint64_t confirmed, updated;
@@ -90,7 +95,7 @@ struct neigh {
 	struct rcu_head rcu;
 } __attribute__((aligned(CACHE_LINE)));
 
-static_assert(offsetof(struct neigh, protocol) < CACHE_LINE,
+static_assert(offsetof(struct neigh, table) <= CACHE_LINE,
 	      "a packet meets one line of a neighbour");
 
 struct neigh_proxy {
@@ -131,7 +136,7 @@ struct neigh_table {
 	struct weft *weft;
 	struct worker *w0;
 	struct event_chain *events;
-	struct cds_lfht *hash;
+	struct htab hash;
 	struct cds_list_head parms; /* all, defaults included */
 	struct cds_list_head proxies;
 	struct cds_list_head gc_list; /* oldest first; not PERMANENT, not extern learned */
@@ -162,7 +167,8 @@ struct neigh_parms *neigh_parms_default(struct neigh_table *t, struct net *net);
 void neigh_parms_randomise(struct neigh_table *t, struct neigh_parms *p);
 
 /* Workers, under RCU: borrows; NULL: there is none. */
-struct neigh *neigh_lookup(struct neigh_table *t, const struct netdev *dev, const void *key);
+static inline struct neigh *neigh_lookup(struct neigh_table *t, const struct netdev *dev,
+					 const void *key);
 /* Control: finds or makes; NULL with *err = -ENOBUFS, -EINVAL, ... */
 struct neigh *neigh_get(struct neigh_table *t, struct netdev *dev, const void *key, int *err);
 /* The same for what will be PERMANENT or extern learned: no threshold keeps it out. */
@@ -218,6 +224,72 @@ void neigh_proxy_enqueue(struct neigh_table *t, struct neigh_parms *parms, struc
 /* Control: forgets delayed answers (dev NULL: all), and the proxies of dev, with `all` the
  * permanent ones too. */
 void neigh_proxy_flush(struct neigh_table *t, struct netdev *dev, bool all);
+
+/* ---- look-ups ---- */
+
+static inline uint32_t neigh_hash(const struct neigh_table *t, const struct netdev *dev,
+				  const void *key)
+{
+	const struct hash_key *k = &t->w0->key;
+
+	if (likely(t->ops->key_len == 4)) {
+		uint32_t a;
+
+		memcpy(&a, key, 4);
+		uint64_t v = a | (uint64_t)((uintptr_t)dev >> 6) << 32;
+
+		v = (v ^ k->k[0]) * 0x9e3779b97f4a7c15ULL;
+		return hash_u64((v ^ v >> 32) + k->k[1]);
+	}
+	return (uint32_t)siphash(key, t->ops->key_len, k) ^ hash_u64((uintptr_t)dev);
+}
+
+static inline void neigh_prefetch(const struct neigh_table *t, uint32_t hash)
+{
+	htab_prefetch(&t->hash, hash);
+}
+
+/* Most likely the one, if neigh_is() says so: to prefetch. NULL: nobody knows. */
+static inline struct neigh *neigh_guess(const struct neigh_table *t, uint32_t hash)
+{
+	return htab_guess(&t->hash, hash);
+}
+
+static inline bool neigh_is(const struct neigh *n, const struct netdev *dev, const void *key,
+			    unsigned len)
+{
+	return n->dev == dev && !memcmp(n->key, key, len);
+}
+
+struct neigh_match {
+	const struct netdev *dev;
+	const void *key;
+	unsigned len;
+};
+
+static inline bool neigh_matches(const void *entry, const void *arg)
+{
+	const struct neigh_match *m = arg;
+
+	if (likely(m->len == 4))
+		return neigh_is(entry, m->dev, m->key, 4);
+	return neigh_is(entry, m->dev, m->key, m->len);
+}
+
+/* hash: neigh_hash(t, dev, key). */
+static inline struct neigh *neigh_find(struct neigh_table *t, uint32_t hash,
+				       const struct netdev *dev, const void *key)
+{
+	const struct neigh_match m = {dev, key, t->ops->key_len};
+
+	return htab_find(&t->hash, hash, neigh_matches, &m);
+}
+
+static inline struct neigh *neigh_lookup(struct neigh_table *t, const struct netdev *dev,
+					 const void *key)
+{
+	return neigh_find(t, neigh_hash(t, dev, key), dev, key);
+}
 
 /* A packet that has a valid entry: puts the header in front and marks the use. Workers. False when
  * there is no header (resolve) or no headroom could be had. */
