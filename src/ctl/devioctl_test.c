@@ -457,5 +457,8 @@ int main(void)
 		TEST(test_vlan),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	rcu_register_thread();
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	rcu_unregister_thread();
+	return failed;
 }

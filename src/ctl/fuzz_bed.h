@@ -18,6 +18,7 @@ struct fuzz_bed {
 
 static inline void fuzz_bed_init(struct fuzz_bed *f)
 {
+	rcu_register_thread();
 	f->now = NSEC_PER_SEC;
 	f->weft = bed_weft(f->now);
 	if (!f->weft)

@@ -489,5 +489,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_genl_leaves, setup, teardown),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	rcu_register_thread();
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	rcu_unregister_thread();
+	return failed;
 }
