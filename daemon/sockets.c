@@ -11,10 +11,13 @@
 
 #include <errno.h>
 #include <linux/errqueue.h>
+#include <linux/sockios.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -276,6 +279,7 @@ static void end_close(struct end *e)
 	worker_fd_del(d->w, &e->fd);
 	close(e->fd.fd);
 	e->sk->wake = NULL;
+	e->sk->unread = NULL;
 	e->sk->end = NULL;
 	while ((rx = end_errq_take(e)))
 		sock_rx_free(d->w, rx);
@@ -334,6 +338,23 @@ static void on_end(struct worker *w, struct worker_fd *f, uint32_t events)
 		worker_fd_mod(d->w, f, e->blocked ? EPOLLOUT : 0);
 }
 
+/* What the pair holds; the kernel charges it much as it charges datagrams. */
+static size_t end_unread(const struct sock *sk)
+{
+	const struct end *e = sk->end;
+	int n = 0;
+
+	return ioctl(e->fd.fd, SIOCOUTQ, &n) || n < 0 ? 0 : (size_t)n;
+}
+
+/* As programs see it in /proc/PID/fd. */
+static uint64_t inode_of(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) ? 0 : st.st_ino;
+}
+
 int end_new(struct conn *c, struct sock *sk, int flags, int *fd)
 {
 	struct daemon *d = c->d;
@@ -357,8 +378,10 @@ int end_new(struct conn *c, struct sock *sk, int flags, int *fd)
 		goto put;
 	e->ns = ns_get(c->ns);
 	cds_lfht_add(d->ends, id_hash(sk->id), &e->node);
+	sk->ino = inode_of(pair[1]);
 	sk->end = e;
 	sk->wake = end_wake;
+	sk->unread = end_unread;
 	d->n_ends++;
 	end_sized(e);
 	*fd = pair[1];

@@ -14,6 +14,7 @@
 #include "ctl/genl.h"
 #include "ctl/nl.h"
 #include "ctl/rtnl.h"
+#include "ctl/sock_diag.h"
 #include "dev/event.h"
 #include "dev/netdev.h"
 #include "drivers/kinds.h"
@@ -34,11 +35,17 @@ struct module {
 };
 
 static const struct module modules[] = {
-	{"ip4", ip4_init, ip4_fini},	      {"sock", sock_init, sock_fini},
-	{"packet", packet_init, packet_fini}, {"raw", raw_init, raw_fini},
-	{"udp", udp_init, udp_fini},	      {"nl", nl_init, nl_fini},
-	{"rtnl", rtnl_init, rtnl_fini},	      {"genl", genl_init, genl_fini},
-	{"files", files_init, files_fini},    {"devioctl", devioctl_init, devioctl_fini},
+	{"ip4", ip4_init, ip4_fini},
+	{"sock", sock_init, sock_fini},
+	{"packet", packet_init, packet_fini},
+	{"raw", raw_init, raw_fini},
+	{"udp", udp_init, udp_fini},
+	{"nl", nl_init, nl_fini},
+	{"rtnl", rtnl_init, rtnl_fini},
+	{"genl", genl_init, genl_fini},
+	{"sock_diag", sock_diag_init, sock_diag_fini},
+	{"files", files_init, files_fini},
+	{"devioctl", devioctl_init, devioctl_fini},
 };
 
 static const struct net_module net_modules[] = {

@@ -596,9 +596,9 @@ void nl_show(struct net *net, FILE *out)
 		if (s->sk.net != net)
 			continue;
 		fprintf(out, "%016x %-3d %-10u %08x %-8d %-8d %-5d %-8d %-8u %-8lu\n", 0,
-			s->sk.protocol, s->portid, (unsigned)s->groups[0], (int)s->sk.rx_bytes, 0,
-			s->dump != NULL, (int)s->sk.refs, (unsigned)s->sk.rx_drops,
-			(unsigned long)s->sk.id);
+			s->sk.protocol, s->portid, (unsigned)s->groups[0], (int)sock_rmem(&s->sk),
+			0, s->dump != NULL, (int)s->sk.refs, (unsigned)s->sk.rx_drops,
+			sock_ino(&s->sk));
 	}
 	rcu_read_unlock();
 }

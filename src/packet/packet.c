@@ -235,7 +235,7 @@ void packet_show(struct net *net, FILE *out)
 		fprintf(out, "%016lx %-6u %-4d %04x   %-5d %1d %-6u %-6u %-6lu\n",
 			(unsigned long)sk->id, sk->refs + 1 + po->running, sk->type,
 			__builtin_bswap16(po->num), po->ifindex, po->running,
-			(unsigned)sk->rx_bytes, sk->uid, sock_ino(sk));
+			(unsigned)sock_rmem(sk), sk->uid, sock_ino(sk));
 	}
 }
 

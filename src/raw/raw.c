@@ -306,6 +306,13 @@ static int raw_connect(struct sock *sk, const struct sockaddr *a, size_t len)
 	return 0;
 }
 
+static int raw_abort(struct sock *sk, int err)
+{
+	sock_error(sk, err);
+	inet_disconnect(inet_sk(sk));
+	return 0;
+}
+
 static int set_router_alert(struct raw_sock *r, const void *val, size_t len)
 {
 	struct raw_core *core = r->in.sk.weft->raw;
@@ -374,6 +381,7 @@ static const struct sock_ops raw_ops = {
 	.getsockopt = raw_getsockopt,
 	.ioctl = inet_ioctl,
 	.shutdown = inet_shutdown,
+	.abort = raw_abort,
 };
 
 static const struct inet_row raw_row = {.type = SOCK_RAW, .any = true, .ops = &raw_ops};

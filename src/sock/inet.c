@@ -200,7 +200,7 @@ void inet_show_line(FILE *out, const struct inet_sock *in, int width, unsigned s
 	snprintf(line, sizeof(line),
 		 "%*u: %08X:%04X %08X:%04X %02X %08X:%08X %02X:%08X %08X %5u %8d %lu %u %016lx %lu",
 		 width, slot, in->rcv_saddr, in->num, in->daddr, __builtin_bswap16(in->dport),
-		 in->connected ? 1 : 7, 0, (unsigned)sk->rx_bytes, 0, 0, 0, sk->uid, 0,
+		 in->connected ? 1 : 7, 0, (unsigned)sock_rmem(sk), 0, 0, 0, sk->uid, 0,
 		 sock_ino(sk), sk->refs + 1, (unsigned long)sk->id, (unsigned long)sk->rx_drops);
 	fprintf(out, "%-*s\n", pad ? 127 : 0, line);
 }

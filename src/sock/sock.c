@@ -127,6 +127,16 @@ static void sock_lapsed(struct rcu_head *head)
 	sock_drop_inflight(container_of(head, struct sock, rcu));
 }
 
+/* Whoever would look at it next looks at the one behind it. */
+static void walks_leave(struct sock *sk)
+{
+	struct sock_walk *walk;
+
+	cds_list_for_each_entry (walk, &sk->net->sock->walks, link)
+		if (walk->next == sk)
+			sock_walk_on(walk);
+}
+
 void sock_close(struct sock *sk)
 {
 	if (sk->dead)
@@ -135,6 +145,7 @@ void sock_close(struct sock *sk)
 	sk->shut = 3;
 	if (sk->ops->release)
 		sk->ops->release(sk);
+	walks_leave(sk);
 	cds_list_del(&sk->link);
 	sk->net->sock->n_socks--;
 	if (sk->wake)
@@ -148,6 +159,7 @@ void sock_put(struct sock *sk)
 	if (!sk || --sk->refs)
 		return;
 	sk->wake = NULL;
+	sk->unread = NULL;
 	sock_close(sk);
 	while ((rx = sock_dequeue(sk)))
 		sock_rx_free(sk->weft->worker[0], rx);
@@ -160,6 +172,24 @@ struct sock *sock_next(struct net *net, struct sock *sk)
 	struct cds_list_head *next = sk ? sk->link.next : net->sock->socks.next;
 
 	return next == &net->sock->socks ? NULL : cds_list_entry(next, struct sock, link);
+}
+
+void sock_walk_start(struct sock_walk *walk, struct net *net)
+{
+	walk->net = net_get(net);
+	walk->next = sock_next(net, NULL);
+	cds_list_add(&walk->link, &net->sock->walks);
+}
+
+void sock_walk_on(struct sock_walk *walk)
+{
+	walk->next = sock_next(walk->net, walk->next);
+}
+
+void sock_walk_end(struct sock_walk *walk)
+{
+	cds_list_del(&walk->link);
+	net_put(walk->net);
 }
 
 /* ---- calls ---- */
@@ -337,6 +367,7 @@ int sock_net_init(struct net *net)
 	if (!net->sock)
 		return -ENOMEM;
 	CDS_INIT_LIST_HEAD(&net->sock->socks);
+	CDS_INIT_LIST_HEAD(&net->sock->walks);
 	net->sock->somaxconn = 4096;
 	return 0;
 }
@@ -348,26 +379,34 @@ void sock_net_fini(struct net *net)
 	net->sock = NULL;
 }
 
-static unsigned count(struct net *net, int type, int protocol)
+/* Sockets that are in their protocol's table; *pages of 4096 bytes wait for their programs. */
+static unsigned count(struct net *net, int type, int protocol, size_t *pages)
 {
 	unsigned n = 0;
 
-	for (struct sock *sk = sock_next(net, NULL); sk; sk = sock_next(net, sk))
-		n += sk->family == AF_INET && sk->type == type &&
-		     (!protocol || sk->protocol == protocol);
+	*pages = 0;
+	for (struct sock *sk = sock_next(net, NULL); sk; sk = sock_next(net, sk)) {
+		if (sk->family != AF_INET || sk->type != type ||
+		    (protocol && sk->protocol != protocol) || !inet_sk(sk)->num)
+			continue;
+		n++;
+		*pages += (sock_rmem(sk) + 4095) / 4096;
+	}
 	return n;
 }
 
 void sock_show(struct net *net, FILE *out)
 {
-	unsigned n_frags;
+	unsigned n_frags, n;
+	size_t pages;
 	uint64_t mem;
 
 	fprintf(out, "sockets: used %u\n", net->sock->n_socks);
 	fprintf(out, "TCP: inuse 0 orphan 0 tw 0 alloc 0 mem 0\n");
-	fprintf(out, "UDP: inuse %u mem 0\n", count(net, SOCK_DGRAM, IPPROTO_UDP));
+	n = count(net, SOCK_DGRAM, IPPROTO_UDP, &pages);
+	fprintf(out, "UDP: inuse %u mem %zu\n", n, pages);
 	fprintf(out, "UDPLITE: inuse 0\n");
-	fprintf(out, "RAW: inuse %u\n", count(net, SOCK_RAW, 0));
+	fprintf(out, "RAW: inuse %u\n", count(net, SOCK_RAW, 0, &pages));
 	ip4_frag_use(net, &n_frags, &mem);
 	fprintf(out, "FRAG: inuse %u memory %llu\n", n_frags, (unsigned long long)mem);
 }

@@ -62,6 +62,9 @@ struct sock_ops {
 	/* Protocol's own ioctls; -ENOIOCTLCMD (515) passes on to the devices'. */
 	int (*ioctl)(struct sock *sk, unsigned long cmd, void *arg, size_t len);
 	int (*shutdown)(struct sock *sk, int how);
+	/* Ends what the socket is about, because an administrator says so (ss -K): so_error, then
+	 * as disconnected. Optional. */
+	int (*abort)(struct sock *sk, int err);
 	/* A reader made room: netlink goes on with its dump. Optional. */
 	void (*drained)(struct sock *sk);
 	/* Memory to share with the program at mmap() (packet rings): a memfd (borrowed), or -errno.
@@ -74,6 +77,7 @@ struct sock {
 	struct net *net; /* holds a reference */
 	struct weft *weft;
 	uint64_t id;
+	uint64_t ino; /* of the program's descriptor, as in /proc/PID/fd; 0: it has none */
 	unsigned refs;
 	int family, type, protocol;
 	bool dead;
@@ -112,6 +116,8 @@ struct sock {
 
 	/* the application's end */
 	void (*wake)(struct sock *sk); /* something is queued, or error, or shut; may be NULL */
+	/* Bytes that left the queue but were not read by the program yet; may be NULL. */
+	size_t (*unread)(const struct sock *sk);
 	void *end;
 	struct rcu_head rcu;
 };
@@ -163,6 +169,8 @@ void sock_error(struct sock *sk, int err);
 int sock_take_error(struct sock *sk);
 /* What a datagram of len bytes is charged: as the kernel's buffers would be. */
 size_t sock_truesize(size_t len);
+/* What has come for the program and was not read, as it is charged. Control. */
+size_t sock_rmem(const struct sock *sk);
 /* Is there room for more? Any worker. */
 bool sock_has_room(const struct sock *sk);
 /* Fills meta's time stamp and the cmsg bits of SOL_SOCKET's options. Any worker. */
@@ -176,10 +184,20 @@ int sock_filter_new(const void *val, size_t len, struct cbpf **out);
 void sock_filter_free(struct cbpf *f); /* after a grace period */
 /* The namespace's sockets, in order of making: NULL starts and ends. Control. */
 struct sock *sock_next(struct net *net, struct sock *sk);
+/* A walk over them that may be left and taken up again while sockets come and go: `next` is the one
+ * to look at, NULL at the end. Holds the namespace. Control. */
+struct sock_walk {
+	struct cds_list_head link;
+	struct net *net;
+	struct sock *next;
+};
+void sock_walk_start(struct sock_walk *walk, struct net *net);
+void sock_walk_on(struct sock_walk *walk);
+void sock_walk_end(struct sock_walk *walk);
 /* Row's inode column: how a socket is told in /proc/net. */
 static inline unsigned long sock_ino(const struct sock *sk)
 {
-	return (unsigned long)sk->id;
+	return (unsigned long)(sk->ino ? sk->ino : sk->id);
 }
 /* /proc/net/sockstat */
 void sock_show(struct net *net, FILE *out);

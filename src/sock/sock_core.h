@@ -31,6 +31,7 @@ struct sock_core {
 
 struct sock_net {
 	struct cds_list_head socks;
+	struct cds_list_head walks; /* struct sock_walk under way */
 	unsigned n_socks;
 	int somaxconn; /* what listen(2) will be held to */
 };

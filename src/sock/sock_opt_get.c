@@ -91,7 +91,7 @@ static int get_filter(const struct sock *sk, void *val, size_t *len)
 static int get_meminfo(const struct sock *sk, void *val, size_t *len)
 {
 	uint32_t v[SK_MEMINFO_VARS] = {
-		[SK_MEMINFO_RMEM_ALLOC] = (uint32_t)sk->rx_bytes,
+		[SK_MEMINFO_RMEM_ALLOC] = (uint32_t)sock_rmem(sk),
 		[SK_MEMINFO_RCVBUF] = (uint32_t)sk->rcvbuf,
 		[SK_MEMINFO_SNDBUF] = (uint32_t)sk->sndbuf,
 		[SK_MEMINFO_DROPS] = (uint32_t)sk->rx_drops,

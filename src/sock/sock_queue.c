@@ -22,6 +22,11 @@ size_t sock_truesize(size_t len)
 	return MAX(slab, want) + 256;
 }
 
+size_t sock_rmem(const struct sock *sk)
+{
+	return __atomic_load_n(&sk->rx_bytes, __ATOMIC_RELAXED) + (sk->unread ? sk->unread(sk) : 0);
+}
+
 bool sock_has_room(const struct sock *sk)
 {
 	return __atomic_load_n(&sk->rx_bytes, __ATOMIC_RELAXED) <

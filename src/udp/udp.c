@@ -59,6 +59,21 @@ static int udp_bind(struct sock *sk, const struct sockaddr *a, size_t len)
 	return 0;
 }
 
+static int disconnect(struct udp_sock *us)
+{
+	inet_disconnect(&us->in);
+	if (us->in.port_bound)
+		return udp_rehash(us);
+	udp_unhash(us);
+	return 0;
+}
+
+static int udp_abort(struct sock *sk, int err)
+{
+	sock_error(sk, err);
+	return disconnect(udp_sk(sk));
+}
+
 static int udp_connect(struct sock *sk, const struct sockaddr *a, size_t len)
 {
 	struct udp_sock *us = udp_sk(sk);
@@ -66,13 +81,8 @@ static int udp_connect(struct sock *sk, const struct sockaddr *a, size_t len)
 
 	if (len < sizeof(a->sa_family))
 		return -EINVAL;
-	if (a->sa_family == AF_UNSPEC) {
-		inet_disconnect(&us->in);
-		if (us->in.port_bound)
-			return udp_rehash(us);
-		udp_unhash(us);
-		return 0;
-	}
+	if (a->sa_family == AF_UNSPEC)
+		return disconnect(us);
 	if (!us->port && udp_port_get(us, 0))
 		return -EAGAIN;
 	err = inet_connect(&us->in, a, len);
@@ -166,6 +176,7 @@ static const struct sock_ops udp_ops = {
 	.getsockopt = udp_getsockopt,
 	.ioctl = inet_ioctl,
 	.shutdown = inet_shutdown,
+	.abort = udp_abort,
 };
 
 static const struct inet_row udp_row = {
@@ -177,6 +188,20 @@ void udp_show(struct net *net, FILE *out)
 	for (struct sock *sk = sock_next(net, NULL); sk; sk = sock_next(net, sk))
 		if (sk->ops == &udp_ops && udp_sk(sk)->port)
 			inet_show_line(out, inet_sk(sk), 5, inet_sk(sk)->num & 4095, true);
+}
+
+struct sock *udp_find(struct net *net, uint32_t laddr, uint16_t lport, uint32_t raddr,
+		      uint16_t rport, int ifindex)
+{
+	const struct udp_flow f = {.net = net,
+				   .raddr = raddr,
+				   .laddr = laddr,
+				   .rport = rport,
+				   .lport = lport,
+				   .ifindex = ifindex};
+	struct udp_sock *us = udp_lookup(net->weft->udp, &f, &net->weft->key);
+
+	return us ? &us->in.sk : NULL;
 }
 
 /* ---- the instance ---- */

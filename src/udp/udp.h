@@ -15,5 +15,10 @@
 
 int udp_init(struct weft *weft);
 void udp_fini(struct weft *weft);
+/* Who would receive what raddr sends (addresses and ports as on the wire); NULL: nobody. Borrows;
+ * control. */
+struct sock;
+struct sock *udp_find(struct net *net, uint32_t laddr, uint16_t lport, uint32_t raddr,
+		      uint16_t rport, int ifindex);
 /* /proc/net/udp */
 void udp_show(struct net *net, FILE *out);
