@@ -32,9 +32,9 @@ static int route_line(const struct route *r, void *arg)
 
 	if (r->type == RTN_BROADCAST || r->type == RTN_MULTICAST)
 		return 0;
-	snprintf(line, sizeof(line), "%s\t%08X\t%08X\t%04X\t%d\t%u\t%d\t%08X\t%d\t%u\t%u",
+	snprintf(line, sizeof(line), "%s\t%08X\t%08X\t%04X\t%d\t%u\t%u\t%08X\t%d\t%u\t%u",
 		 fi->nh.dev ? fi->nh.dev->name : "*", r->dst, fi->nh.gateway, route_flags(r), 0, 0u,
-		 (int)fi->priority, mask,
+		 fi->priority, mask,
 		 fi->metrics[RTAX_ADVMSS] ? (int)fi->metrics[RTAX_ADVMSS] + 40 : 0,
 		 fi->metrics[RTAX_WINDOW], fi->metrics[RTAX_RTT] >> 3);
 	fprintf(arg, "%-127s\n", line);

@@ -1,6 +1,8 @@
 /*
  * rtnl: the family NETLINK_ROUTE, and notifications.
  */
+#include <linux/netconf.h>
+
 #include "ctl/rtnl.h"
 
 #include "ctl/nl_sock.h"
@@ -139,14 +141,30 @@ static void dev_gone(const struct event *e, bool quiet, const struct event_cause
 	struct rtnl_link_new how = {.target_nsid = -1, .change = ~0u};
 
 	rtnl_netconf_gone(e->net, e->dev);
+	e->dev->was_up = false; /* its qdisc goes first */
 	if (quiet)
 		return;
 	if (e->dev->net != e->net) {
+		/* Those left behind learn where it went by an id, so there must be one. */
+		net_id_alloc(e->net, e->dev->net, -1);
 		how.new_net = e->dev->net;
 		how.new_ifindex = (int)e->arg;
 		cause = NULL;
 	}
 	rtnl_link_notify(e->net, e->dev, RTM_DELLINK, &how, cause);
+}
+
+/* A new name: labels of addresses follow it, and the settings are those of the new name. */
+static void dev_renamed(struct netdev *dev)
+{
+	struct in_ifaddr *ifa;
+
+	if (!dev->in_dev)
+		return;
+	cds_list_for_each_entry (ifa, &dev->in_dev->addrs, link)
+		rtnl_addr_notify(dev->net, ifa, RTM_NEWADDR, NULL);
+	rtnl_netconf_gone(dev->net, dev);
+	rtnl_netconf_notify(dev->net, dev, false, NETCONFA_ALL);
 }
 
 static void dev_event(struct nl *nl, const struct event *e, const struct event_cause *cause)
@@ -175,6 +193,8 @@ static void dev_event(struct nl *nl, const struct event *e, const struct event_c
 	}
 	if (!quiet)
 		rtnl_link_notify(e->net, e->dev, RTM_NEWLINK, &how, NULL);
+	if (!quiet && e->type == EVENT_DEV_NAME)
+		dev_renamed(e->dev);
 }
 
 static void on_event(void *arg, const struct event *e)

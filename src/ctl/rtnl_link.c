@@ -267,7 +267,10 @@ static int read_filter(struct nl_req *r, const struct nlattr **tb, struct link_f
 
 static bool left_out(const struct link_filter *f, const struct netdev *dev)
 {
-	if (f->master && (!dev->master || (uint32_t)dev->master->ifindex != f->master))
+	/* 0 stands for not asked, so who asks for devices without a master says -1 */
+	if (f->master == UINT32_MAX
+		    ? dev->master != NULL
+		    : f->master && (!dev->master || (uint32_t)dev->master->ifindex != f->master))
 		return true;
 	return f->kind && dev->kind != f->kind;
 }

@@ -121,16 +121,17 @@ static int read_peer(struct newlink *l)
 
 /* ---- making ---- */
 
-static int check_queues(struct nl_req *r, const struct nlattr **tb, struct dev_new *n)
+static int check_queues(struct nl_req *r, const struct nlattr **tb, unsigned *n_txq,
+			unsigned *n_rxq)
 {
 	if (tb[IFLA_NUM_TX_QUEUES]) {
-		n->n_txq = nl_get_u32(tb[IFLA_NUM_TX_QUEUES]);
-		if (n->n_txq < 1 || n->n_txq > NETDEV_QUEUES_MAX)
+		*n_txq = nl_get_u32(tb[IFLA_NUM_TX_QUEUES]);
+		if (*n_txq < 1 || *n_txq > NETDEV_QUEUES_MAX)
 			return extack_set(&r->ext, -EINVAL, "Invalid number of transmit queues");
 	}
 	if (tb[IFLA_NUM_RX_QUEUES]) {
-		n->n_rxq = nl_get_u32(tb[IFLA_NUM_RX_QUEUES]);
-		if (n->n_rxq < 1 || n->n_rxq > NETDEV_QUEUES_MAX)
+		*n_rxq = nl_get_u32(tb[IFLA_NUM_RX_QUEUES]);
+		if (*n_rxq < 1 || *n_rxq > NETDEV_QUEUES_MAX)
 			return extack_set(&r->ext, -EINVAL, "Invalid number of receive queues");
 	}
 	return 0;
@@ -258,6 +259,17 @@ static int make_with_params(struct newlink *l, struct dev_new *n)
 	return err;
 }
 
+/* Where a peer goes that is not told: to where the device's link is, as one was named. */
+static struct net *peer_dest_net(struct newlink *l, struct net *link_net, int *err)
+{
+	const struct nlattr **tb = l->peer_tb;
+
+	if (l->tb[IFLA_LINK_NETNSID] && !tb[IFLA_NET_NS_PID] && !tb[IFLA_NET_NS_FD] &&
+	    !tb[IFLA_TARGET_NETNSID])
+		return net_get(link_net);
+	return rtnl_link_dest_net(l->r, tb, err);
+}
+
 static int create(struct newlink *l)
 {
 	struct nl_req *r = l->r;
@@ -280,11 +292,13 @@ static int create(struct newlink *l)
 		}
 	}
 	net_get(n.link_net);
-	err = check_queues(r, tb, &n);
+	err = check_queues(r, tb, &n.n_txq, &n.n_rxq);
 	if (!err && l->kind->has_peer) {
-		n.peer_net = rtnl_link_dest_net(r, l->peer_tb, &err);
+		n.peer_net = peer_dest_net(l, n.link_net, &err);
 		if (n.peer_net)
 			fill_peer(l, &n);
+		if (!err)
+			err = check_queues(r, l->peer_tb, &n.peer_n_txq, &n.peer_n_rxq);
 	}
 	if (!err)
 		err = make_with_params(l, &n);

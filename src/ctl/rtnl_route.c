@@ -7,6 +7,8 @@
  */
 #include "ctl/rtnl_route.h"
 
+#define USER_HZ 100
+
 #define ROW(attr, k, ...) [attr] = {attr, NLA_K_##k, .name = #attr, ##__VA_ARGS__}
 
 const struct nla_policy rtnl_route_policy[] = {
@@ -109,6 +111,13 @@ void rtnl_route_put_metrics(struct nlmsghdr *nlh, const uint32_t *metrics)
 	}
 	if (nest)
 		mnl_attr_nest_end(nlh, nest);
+}
+
+void rtnl_route_put_cacheinfo(struct nlmsghdr *nlh, uint64_t left)
+{
+	struct rta_cacheinfo ci = {.rta_expires = (int32_t)(left / (NSEC_PER_SEC / USER_HZ))};
+
+	mnl_attr_put(nlh, RTA_CACHEINFO, sizeof(ci), &ci);
 }
 
 /* ---- next hops ---- */

@@ -16,6 +16,8 @@ extern const unsigned rtnl_route_n_policy;
 void rtnl_route_fill(struct nlmsghdr *nlh, const struct route *rt, uint32_t table);
 /* RTA_METRICS, when any is set. */
 void rtnl_route_put_metrics(struct nlmsghdr *nlh, const uint32_t *metrics);
+/* RTA_CACHEINFO; left: the time until it expires, in ns, 0: never. */
+void rtnl_route_put_cacheinfo(struct nlmsghdr *nlh, uint64_t left);
 
 int rtnl_route_dump(struct nl_dump *d);
 int rtnl_route_get(struct nl_req *r);

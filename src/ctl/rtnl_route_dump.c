@@ -42,6 +42,8 @@ void rtnl_route_fill(struct nlmsghdr *nlh, const struct route *rt, uint32_t tabl
 		mnl_attr_put_u32(nlh, RTA_GATEWAY, fi->nh.gateway);
 	if (fi->nh.dev)
 		mnl_attr_put_u32(nlh, RTA_OIF, (uint32_t)fi->nh.dev->ifindex);
+	if (fi->flow)
+		mnl_attr_put_u32(nlh, RTA_FLOW, fi->flow);
 }
 
 void rtnl_route_notify(struct net *net, const struct route *rt, uint16_t type, uint16_t flags,
@@ -68,6 +70,8 @@ struct route_dump {
 	int oif;	/* 0: all */
 	uint8_t protocol, type;
 	bool begun, empty;
+	bool cached;	   /* what ICMP has told of paths, instead of routes */
+	unsigned cache_at; /* where among these */
 };
 _Static_assert(sizeof(struct route_dump) <= sizeof(((struct nl_dump *)0)->state), "state");
 
@@ -107,11 +111,6 @@ static int strict_filter(struct nl_dump *d, struct route_dump *s)
 	return 0;
 }
 
-static bool always_there(uint32_t table)
-{
-	return table == RT_TABLE_LOCAL || table == RT_TABLE_MAIN;
-}
-
 static int dump_begin(struct nl_dump *d, struct route_dump *s)
 {
 	const struct rtmsg *rtm = mnl_nlmsg_get_payload(d->req.nlh);
@@ -123,10 +122,11 @@ static int dump_begin(struct nl_dump *d, struct route_dump *s)
 		if (err)
 			return err;
 	}
-	/* There is no cache of routes, and prefixes are a matter of IPv6. */
-	if (header && (rtm->rtm_flags & (RTM_F_CLONED | RTM_F_PREFIX)))
+	/* Prefixes are a matter of IPv6. */
+	if (header && (rtm->rtm_flags & RTM_F_PREFIX))
 		s->empty = true;
-	if (!s->table || always_there(s->table) || route4_count(d->req.net, s->table))
+	s->cached = header && (rtm->rtm_flags & RTM_F_CLONED);
+	if (!s->table || route4_table_there(d->req.net, s->table))
 		return 0;
 	s->empty = true;
 	if (header && rtm->rtm_family == AF_INET)
@@ -134,20 +134,53 @@ static int dump_begin(struct nl_dump *d, struct route_dump *s)
 	return 0;
 }
 
+static bool left_out(const struct route_dump *s, const struct fib_info *fi, uint8_t type)
+{
+	return (s->protocol && fi->protocol != s->protocol) || (s->type && type != s->type) ||
+	       (s->oif && (!fi->nh.dev || fi->nh.dev->ifindex != s->oif));
+}
+
 static int dump_one(const struct route *rt, void *arg)
 {
 	struct nl_dump *d = arg;
-	const struct route_dump *s = (const struct route_dump *)d->state;
-	const struct fib_info *fi = rt->fi;
 
-	if ((s->protocol && fi->protocol != s->protocol) || (s->type && rt->type != s->type))
-		return 0;
-	if (s->oif && (!fi->nh.dev || fi->nh.dev->ifindex != s->oif))
+	if (left_out((const struct route_dump *)d->state, rt->fi, rt->type))
 		return 0;
 	struct nlmsghdr *nlh = nl_dump_msg(d, RTM_NEWROUTE, RTNL_ROUTE_SIZE);
 	if (!nlh)
 		return 1;
 	rtnl_route_fill(nlh, rt, rt->table);
+	nl_dump_end(d, nlh, true);
+	return 0;
+}
+
+static int dump_cached(const struct route4_pmtu *m, void *arg)
+{
+	struct nl_dump *d = arg;
+	const struct route_dump *s = (const struct route_dump *)d->state;
+	uint32_t metrics[RTAX_MAX + 1], table = m->fi->tb_id;
+
+	if (left_out(s, m->fi, m->fi->type) || (s->table && table != s->table))
+		return 0;
+	struct nlmsghdr *nlh = nl_dump_msg(d, RTM_NEWROUTE, RTNL_ROUTE_SIZE);
+	if (!nlh)
+		return 1;
+	struct rtmsg *rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
+	*rtm = (struct rtmsg){.rtm_family = AF_INET,
+			      .rtm_dst_len = 32,
+			      .rtm_table = (uint8_t)(table < 256 ? table : RT_TABLE_COMPAT),
+			      .rtm_type = m->fi->type,
+			      .rtm_flags = RTM_F_CLONED};
+	mnl_attr_put_u32(nlh, RTA_TABLE, table);
+	mnl_attr_put_u32(nlh, RTA_DST, m->daddr);
+	if (m->fi->nh.dev)
+		mnl_attr_put_u32(nlh, RTA_OIF, (uint32_t)m->fi->nh.dev->ifindex);
+	if (m->fi->nh.gateway)
+		mnl_attr_put_u32(nlh, RTA_GATEWAY, m->fi->nh.gateway);
+	memcpy(metrics, m->fi->metrics, sizeof(metrics));
+	metrics[RTAX_MTU] = m->mtu;
+	rtnl_route_put_metrics(nlh, metrics);
+	rtnl_route_put_cacheinfo(nlh, m->expires - d->req.weft->worker[0]->now);
 	nl_dump_end(d, nlh, true);
 	return 0;
 }
@@ -164,5 +197,8 @@ int rtnl_route_dump(struct nl_dump *d)
 	if (s->empty)
 		return 0;
 	d->seq = route4_seq(d->req.net);
+	if (s->cached)
+		return route4_pmtu_walk(d->req.net, &s->cache_at, d->req.weft->worker[0]->now,
+					dump_cached, d);
 	return route4_walk(d->req.net, s->table, &s->cookie, dump_one, d);
 }

@@ -99,6 +99,62 @@ static int read_query(struct nl_req *r, const struct nlattr **tb, struct query *
 	return 0;
 }
 
+/* ---- the route in its table ---- */
+
+struct match {
+	const struct fib_info *fi;
+	uint32_t dst;
+	uint8_t len, tos;
+	struct route found;
+};
+
+static int match_one(const struct route *rt, void *arg)
+{
+	struct match *m = arg;
+
+	if (rt->dst != m->dst || rt->dst_len != m->len)
+		return 1;
+	/* routes for several TOS may share what they say */
+	if (rt->fi != m->fi || (rt->tos && rt->tos != m->tos))
+		return 0;
+	m->found.tos = rt->tos;
+	return 1;
+}
+
+/* The route that was found, with the TOS it is for. */
+static struct route matched(struct net *net, const struct query *q)
+{
+	const struct route_result *res = &q->res;
+	unsigned len = res->prefixlen;
+	uint32_t host = len ? ntohl(q->fl.daddr) & (~0u << (32 - len)) : 0;
+	struct match m = {
+		.fi = res->fi, .dst = htonl(host), .len = res->prefixlen, .tos = q->fl.tos};
+	/* The walk begins at the prefix itself. */
+	struct route4_cookie c = {
+		.table = res->fi->tb_id, .dst = host, .len = len, .started = true};
+
+	m.found = (struct route){.fi = (struct fib_info *)res->fi,
+				 .dst = m.dst,
+				 .dst_len = m.len,
+				 .type = res->type};
+	route4_walk(net, c.table, &c, match_one, &m);
+	return m.found;
+}
+
+static uint8_t matched_tos(struct net *net, const struct query *q)
+{
+	return q->res.fi ? matched(net, q).tos : 0;
+}
+
+static int match_fill(struct nlmsghdr *nlh, struct net *net, const struct query *q)
+{
+	if (!q->res.fi)
+		return -EHOSTUNREACH;
+	struct route found = matched(net, q);
+	rtnl_route_fill(nlh, &found, q->table);
+	return 0;
+}
+
 /* ---- the route that a packet takes ---- */
 
 static uint32_t cached_flags(const struct query *q)
@@ -118,8 +174,10 @@ static uint32_t cached_flags(const struct query *q)
 			flags |= RTCF_LOCAL;
 		break;
 	}
+	if (!q->in && (q->res.dev->flags & IFF_LOOPBACK))
+		flags |= RTCF_LOCAL;
 	if (q->rtm->rtm_flags & RTM_F_NOTIFY)
-		flags |= RTM_F_NOTIFY;
+		flags |= RTM_F_NOTIFY | RTCF_NOTIFY;
 	return flags;
 }
 
@@ -140,12 +198,17 @@ static void cached_fill(struct nlmsghdr *nlh, struct net *net, const struct quer
 	const struct route_result *res = &q->res;
 	struct rtmsg *rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
 	uint32_t dst = q->fl.daddr ? q->fl.daddr : (q->in ? 0 : res->saddr);
-	uint32_t pmtu = q->in ? 0 : route4_pmtu(net, dst, net->weft->worker[0]->now);
-	struct rta_cacheinfo ci = {0};
+	uint64_t now = net->weft->worker[0]->now, expires = 0;
+	uint32_t pmtu = q->in ? 0 : route4_pmtu(net, dst, now, &expires);
+	const struct netdev *dev = res->dev;
+
+	/* What is for us leaves for no device but ours. */
+	if (q->in && res->type != RTN_UNICAST)
+		dev = net->loopback;
 
 	*rtm = (struct rtmsg){.rtm_family = AF_INET,
 			      .rtm_dst_len = 32,
-			      .rtm_tos = q->fl.tos,
+			      .rtm_tos = q->fl.tos ? matched_tos(net, q) : 0,
 			      .rtm_table = (uint8_t)(q->table < 256 ? q->table : RT_TABLE_COMPAT),
 			      .rtm_type = res->type,
 			      .rtm_scope = RT_SCOPE_UNIVERSE,
@@ -156,8 +219,10 @@ static void cached_fill(struct nlmsghdr *nlh, struct net *net, const struct quer
 		rtm->rtm_src_len = 32;
 		mnl_attr_put_u32(nlh, RTA_SRC, q->fl.saddr);
 	}
-	if (res->dev)
-		mnl_attr_put_u32(nlh, RTA_OIF, (uint32_t)res->dev->ifindex);
+	if (dev)
+		mnl_attr_put_u32(nlh, RTA_OIF, (uint32_t)dev->ifindex);
+	if (res->fi && res->fi->flow)
+		mnl_attr_put_u32(nlh, RTA_FLOW, res->fi->flow);
 	if (!q->in && res->saddr != q->fl.saddr)
 		mnl_attr_put_u32(nlh, RTA_PREFSRC, res->saddr);
 	if (res->fi && res->fi->nh.gateway && res->fi->nh.scope == RT_SCOPE_LINK &&
@@ -170,49 +235,7 @@ static void cached_fill(struct nlmsghdr *nlh, struct net *net, const struct quer
 		mnl_attr_put_u32(nlh, RTA_UID, q->uid);
 	if (q->in)
 		mnl_attr_put_u32(nlh, RTA_IIF, (uint32_t)q->fl.iif);
-	mnl_attr_put(nlh, RTA_CACHEINFO, sizeof(ci), &ci);
-}
-
-/* ---- the route of the table ---- */
-
-struct match {
-	const struct fib_info *fi;
-	uint32_t dst;
-	uint8_t len;
-	struct route found;
-};
-
-static int match_one(const struct route *rt, void *arg)
-{
-	struct match *m = arg;
-
-	if (rt->dst != m->dst || rt->dst_len != m->len)
-		return 1;
-	if (rt->fi != m->fi)
-		return 0;
-	m->found.tos = rt->tos;
-	return 1;
-}
-
-static int match_fill(struct nlmsghdr *nlh, struct net *net, const struct query *q)
-{
-	const struct route_result *res = &q->res;
-	unsigned len = res->prefixlen;
-	uint32_t host = len ? ntohl(q->fl.daddr) & (~0u << (32 - len)) : 0;
-	struct match m = {.fi = res->fi, .dst = htonl(host), .len = res->prefixlen};
-
-	if (!res->fi)
-		return -EHOSTUNREACH;
-	/* The walk begins at the prefix itself. */
-	struct route4_cookie c = {
-		.table = res->fi->tb_id, .dst = host, .len = len, .started = true};
-	m.found = (struct route){.fi = (struct fib_info *)res->fi,
-				 .dst = m.dst,
-				 .dst_len = m.len,
-				 .type = res->type};
-	route4_walk(net, c.table, &c, match_one, &m);
-	rtnl_route_fill(nlh, &m.found, q->table);
-	return 0;
+	rtnl_route_put_cacheinfo(nlh, pmtu ? expires - now : 0);
 }
 
 int rtnl_route_get(struct nl_req *r)

@@ -64,6 +64,7 @@ struct dev_new {
 	int peer_ifindex;
 	const uint8_t *peer_address;
 	unsigned peer_mtu;
+	unsigned peer_n_txq, peer_n_rxq;
 };
 
 struct dev_kind {

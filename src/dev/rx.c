@@ -298,8 +298,8 @@ void netdev_rx(struct worker *w, struct netdev *dev, struct batch *b)
 
 	struct dev_count *c = dev_counter(dev, w);
 	unsigned n = 0, flags = 0, other = 0;
+	bool ether = dev->hard_header_len != 0, wire = !(dev->flags & IFF_LOOPBACK);
 	uint64_t bytes = 0;
-	bool ether = dev->hard_header_len != 0;
 
 	for (unsigned i = 0; i < b->n; i++) {
 		struct pkt *p = b->p[i];
@@ -318,7 +318,7 @@ void netdev_rx(struct worker *w, struct netdev *dev, struct batch *b)
 		b->p[n++] = p;
 	}
 	c->rx_packets += n;
-	c->rx_bytes += bytes;
+	c->rx_bytes += likely(wire) ? bytes : bytes - n * ETH_HLEN;
 	b->n = n;
 	go_on(w, dev, b, flags, other);
 	stage_leave(w, prev);

@@ -68,7 +68,7 @@ static bool content_equal(const struct fib_info *a, const struct fib_info *b)
 {
 	return a->net == b->net && a->type == b->type && a->scope == b->scope &&
 	       a->protocol == b->protocol && a->priority == b->priority &&
-	       a->prefsrc == b->prefsrc && a->tb_id == b->tb_id &&
+	       a->prefsrc == b->prefsrc && a->tb_id == b->tb_id && a->flow == b->flow &&
 	       !((a->flags ^ b->flags) & ~NH_STATE) && a->nh.dev == b->nh.dev &&
 	       a->nh.gateway == b->nh.gateway && a->nh.scope == b->nh.scope &&
 	       a->nh.weight == b->nh.weight && !((a->nh.flags ^ b->nh.flags) & ~NH_STATE) &&
@@ -344,6 +344,7 @@ struct fib_info *fib_info_create(struct net *net, const struct route_config *cfg
 		.prefsrc = cfg->prefsrc,
 		.tb_id = cfg->table,
 		.flags = cfg->flags,
+		.flow = cfg->flow,
 		.nh = {.gateway = cfg->gateway, .flags = cfg->nh_flags, .weight = 1},
 	};
 
@@ -390,6 +391,8 @@ bool fib_info_matches(const struct fib_info *fi, const struct route_config *cfg)
 	if (cfg->oif && (!fi->nh.dev || fi->nh.dev->ifindex != cfg->oif))
 		return false;
 	if (cfg->has_gateway && fi->nh.gateway != cfg->gateway)
+		return false;
+	if ((cfg->oif || cfg->has_gateway) && cfg->flow && fi->flow != cfg->flow)
 		return false;
 	for (unsigned i = 1; i <= RTAX_MAX; i++)
 		if (cfg->metrics[i] && cfg->metrics[i] != fi->metrics[i])

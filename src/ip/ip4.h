@@ -201,6 +201,7 @@ struct fib_info {
 	uint32_t metrics[RTAX_MAX + 1]; /* 0: not set */
 
 	uint32_t priority, prefsrc, tb_id, flags;
+	uint32_t flow;		   /* RTA_FLOW: realms, from << 16 | to */
 	struct cds_list_head link; /* by device */
 	uint32_t id;		   /* value in the FIB: index into the instance's table */
 	unsigned refs;		   /* control */
@@ -250,6 +251,8 @@ int route4_walk(struct net *net, uint32_t table, struct route4_cookie *c,
 uint32_t route4_seq(const struct net *net); /* changes with every change: DUMP_INTR */
 /* rt_cache-less statistics for /proc/net/route and fib_trie: number of prefixes. */
 size_t route4_count(const struct net *net, uint32_t table);
+/* Is there such a table? One comes with its first route, and stays when the last one goes. */
+bool route4_table_there(const struct net *net, uint32_t table);
 
 struct flow4 {
 	uint32_t daddr, saddr; /* be32 */
@@ -285,7 +288,17 @@ struct ip4_hdr;
 void route4_pmtu_error(struct worker *w, struct net *net, const struct ip4_hdr *inner, uint8_t type,
 		       uint8_t code, uint32_t info);
 void route4_update_pmtu(struct net *net, uint32_t daddr, uint32_t mtu, uint64_t now);
-uint32_t route4_pmtu(struct net *net, uint32_t daddr, uint64_t now); /* 0: none known */
+/* 0: none known; *expires is when it is forgotten. */
+uint32_t route4_pmtu(struct net *net, uint32_t daddr, uint64_t now, uint64_t *expires);
+struct route4_pmtu {
+	const struct fib_info *fi; /* the route it holds on */
+	uint32_t daddr, mtu;
+	uint64_t expires;
+};
+/* Calls fn for what is known of paths, from *at on (0 at first), until it returns non-zero, and
+ * returns that; *at is then the one it was called for. Control. */
+int route4_pmtu_walk(struct net *net, unsigned *at, uint64_t now,
+		     int (*fn)(const struct route4_pmtu *m, void *arg), void *arg);
 
 /* ---- packets ---- */
 

@@ -172,8 +172,6 @@ int ip4_addr_add(struct netdev *dev, const struct in_ifaddr *want, bool replace,
 
 	if (want->prefixlen > 32)
 		return extack_set(ext, -EINVAL, "ipv4: Invalid prefix length");
-	if (!want->local)
-		return extack_set(ext, -EINVAL, "ipv4: Local address is not supplied");
 	if (!want->valid_lft)
 		return extack_set(ext, -EINVAL, "ipv4: address valid lifetime is zero");
 	if (want->preferred_lft > want->valid_lft)
@@ -182,6 +180,9 @@ int ip4_addr_add(struct netdev *dev, const struct in_ifaddr *want, bool replace,
 			"ipv4: address preferred lifetime is greater than valid lifetime");
 	if (!in)
 		return -ENOBUFS;
+	/* 0.0.0.0 is nobody's, which Linux takes without a word. */
+	if (!want->local)
+		return 0;
 	ifa = calloc(1, sizeof(*ifa));
 	if (!ifa)
 		return -ENOBUFS;

@@ -69,6 +69,7 @@ struct route4_table {
 	uint32_t id;
 	struct route4_node *root; /* RCU; the node 0/0, always there */
 	size_t n_prefixes, n_routes;
+	bool used; /* has held a route: from then on it is there, also when empty */
 };
 
 struct route4_tables {

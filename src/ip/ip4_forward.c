@@ -55,6 +55,8 @@ static void forward_redirect(struct worker *w, const struct ip4_rx *rx, struct p
 static void forward_send(struct worker *w, const struct ip4_rx *rx, struct pkt *p,
 			 struct fib_info *fi, uint32_t gw)
 {
+	rx->mib[MIB_Ip_OutTransmits]++;
+	rx->mib[MIB_IpExt_OutOctets] += p->total;
 	if (unlikely(fi->type == RTN_BROADCAST)) {
 		rx->mib[MIB_IpExt_OutBcastPkts]++;
 		rx->mib[MIB_IpExt_OutBcastOctets] += p->total;
@@ -69,8 +71,6 @@ static void forward_out(struct worker *w, const struct ip4_rx *rx, struct pkt *p
 	uint64_t *mib = rx->mib;
 	struct pkt_queue frags;
 
-	mib[MIB_Ip_OutTransmits]++;
-	mib[MIB_IpExt_OutOctets] += p->total;
 	if (likely(wire_size(p) <= mtu)) {
 		forward_send(w, rx, p, fi, gw);
 		return;

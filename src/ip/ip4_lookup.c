@@ -136,11 +136,14 @@ static bool on_link(const struct in_ifaddr *ifa, uint32_t addr)
 /* The first primary address of wide enough scope, better one whose subnet has dst. */
 static uint32_t dev_source(const struct in_dev *in, uint32_t dst, unsigned scope)
 {
+	/* Where 127/8 may be on a link, the host's own addresses may too. */
+	unsigned widest =
+		ip4_conf(in->dev, IPV4_DEVCONF_ROUTE_LOCALNET) ? RT_SCOPE_LINK : RT_SCOPE_HOST;
 	uint32_t fallback = 0;
 	struct in_ifaddr *ifa;
 
 	cds_list_for_each_entry_rcu (ifa, &((struct in_dev *)in)->addrs, link) {
-		if ((ifa->flags & IFA_F_SECONDARY) || MIN(ifa->scope, RT_SCOPE_LINK) > scope)
+		if ((ifa->flags & IFA_F_SECONDARY) || MIN(ifa->scope, widest) > scope)
 			continue;
 		if (!dst || on_link(ifa, dst))
 			return ifa->local;

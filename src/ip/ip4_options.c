@@ -243,11 +243,10 @@ void ip4_options_forward(struct net *net, struct pkt *p, struct ip4_opt *o,
 		store32(opt + ptr - 1, own);
 		opt[2] = (uint8_t)(ptr + 4);
 		o->changed = true;
-	}
-	if (o->ts_need_addr) {
-		opt = hdr + o->ts;
-		store32(opt + opt[2] - 9, own);
-		o->changed = true;
+		/* A stamp's address is that of the side it came in by, unless the source sends it
+		 * elsewhere. */
+		if (o->ts_need_addr)
+			store32(hdr + o->ts + hdr[o->ts + 2] - 9, own);
 	}
 	if (o->changed)
 		header_sum(hdr);

@@ -133,6 +133,20 @@ static void output_loop_copy(struct worker *w, struct netdev *dev, struct pkt *p
 
 /* ---- output ---- */
 
+/* What leaves, each fragment for itself. */
+static void count_out(uint64_t *mib, const struct route_result *res, const struct pkt *p)
+{
+	mib[MIB_Ip_OutTransmits]++;
+	mib[MIB_IpExt_OutOctets] += p->total;
+	if (unlikely(res->type == RTN_MULTICAST)) {
+		mib[MIB_IpExt_OutMcastPkts]++;
+		mib[MIB_IpExt_OutMcastOctets] += p->total;
+	} else if (unlikely(res->type == RTN_BROADCAST)) {
+		mib[MIB_IpExt_OutBcastPkts]++;
+		mib[MIB_IpExt_OutBcastOctets] += p->total;
+	}
+}
+
 static int output_fragments(struct worker *w, struct net *net, const struct route_result *res,
 			    struct pkt *p, uint32_t mtu)
 {
@@ -150,8 +164,10 @@ static int output_fragments(struct worker *w, struct net *net, const struct rout
 	}
 	mib[MIB_Ip_FragOKs]++;
 	mib[MIB_Ip_FragCreates] += frags.n;
-	while ((p = pktq_pop(&frags)))
+	while ((p = pktq_pop(&frags))) {
+		count_out(mib, res, p);
 		finish(w, res->dev, p, res->gateway, (struct fib_info *)res->fi);
+	}
 	return 0;
 }
 
@@ -159,17 +175,12 @@ int ip4_output(struct worker *w, struct net *net, const struct route_result *res
 	       bool mc_loop)
 {
 	const struct ip4_hdr *ip = pkt_l3(p);
-	uint64_t *mib = ip4_mib(net, w);
 	uint32_t mtu = res->mtu ? res->mtu : res->dev->mtu;
 
-	mib[MIB_Ip_OutTransmits]++;
-	mib[MIB_IpExt_OutOctets] += p->total;
 	p->dev = res->dev;
 	trace_mark(w, p);
 	trace_pkt(w, p, "ip4-output");
 	if (unlikely(res->type == RTN_MULTICAST)) {
-		mib[MIB_IpExt_OutMcastPkts]++;
-		mib[MIB_IpExt_OutMcastOctets] += p->total;
 		if (mc_loop && !(res->dev->flags & IFF_LOOPBACK) &&
 		    ip4_igmp_member(res->dev, ip->daddr))
 			output_loop_copy(w, res->dev, p);
@@ -178,13 +189,12 @@ int ip4_output(struct worker *w, struct net *net, const struct route_result *res
 			return 0;
 		}
 	} else if (unlikely(res->type == RTN_BROADCAST)) {
-		mib[MIB_IpExt_OutBcastPkts]++;
-		mib[MIB_IpExt_OutBcastOctets] += p->total;
 		if (!(res->dev->flags & IFF_LOOPBACK))
 			output_loop_copy(w, res->dev, p);
 	}
 	if (unlikely(p->total > mtu && !p->gso))
 		return output_fragments(w, net, res, p, mtu);
+	count_out(ip4_mib(net, w), res, p);
 	/* A broadcast's or multicast's next hop is no gateway's. */
 	finish(w, res->dev, p, res->gateway,
 	       res->type == RTN_UNICAST ? (struct fib_info *)res->fi : NULL);

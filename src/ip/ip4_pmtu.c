@@ -129,7 +129,8 @@ void route4_pmtu_error(struct worker *w, struct net *net, const struct ip4_hdr *
 }
 
 /* fib_id 0: whatever route it was learnt on. */
-static uint32_t pmtu_find(struct net *net, uint32_t daddr, uint32_t fib_id, uint64_t now)
+static uint32_t pmtu_find(struct net *net, uint32_t daddr, uint32_t fib_id, uint64_t now,
+			  uint64_t *expires)
 {
 	struct pmtu_cache *c = rcu_dereference(net->ip4->routes->pmtu);
 
@@ -141,7 +142,7 @@ static uint32_t pmtu_find(struct net *net, uint32_t daddr, uint32_t fib_id, uint
 		struct pmtu_entry *e = &b->e[i];
 		if (READ_ONCE(e->daddr) == daddr && READ_ONCE(e->expires) > now &&
 		    (!fib_id || READ_ONCE(e->fib_id) == fib_id))
-			mtu = READ_ONCE(e->mtu);
+			mtu = READ_ONCE(e->mtu), *expires = READ_ONCE(e->expires);
 	}
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	if ((seq & 1) || __atomic_load_n(&b->seq, __ATOMIC_RELAXED) != seq)
@@ -149,9 +150,27 @@ static uint32_t pmtu_find(struct net *net, uint32_t daddr, uint32_t fib_id, uint
 	return mtu;
 }
 
-uint32_t route4_pmtu(struct net *net, uint32_t daddr, uint64_t now)
+uint32_t route4_pmtu(struct net *net, uint32_t daddr, uint64_t now, uint64_t *expires)
 {
-	return pmtu_find(net, daddr, 0, now);
+	return pmtu_find(net, daddr, 0, now, expires);
+}
+
+int route4_pmtu_walk(struct net *net, unsigned *at, uint64_t now,
+		     int (*fn)(const struct route4_pmtu *m, void *arg), void *arg)
+{
+	const struct pmtu_cache *c = net->ip4->routes->pmtu;
+
+	for (; c && c->n && *at < PMTU_BUCKETS * PMTU_DEPTH; ++*at) {
+		const struct pmtu_entry *e = &c->b[*at / PMTU_DEPTH].e[*at % PMTU_DEPTH];
+		const struct fib_info *fi =
+			e->daddr && e->expires > now ? route_to(net, e->daddr) : NULL;
+		if (!fi || fi->id != e->fib_id)
+			continue;
+		int ret = fn(&(struct route4_pmtu){fi, e->daddr, e->mtu, e->expires}, arg);
+		if (ret)
+			return ret;
+	}
+	return 0;
 }
 
 void pmtu_flush(struct net *net)
@@ -182,6 +201,7 @@ unsigned pmtu_count(const struct net *net)
 uint32_t route4_mtu(struct net *net, const struct fib_info *fi, uint32_t daddr, uint64_t now)
 {
 	uint32_t mtu, path;
+	uint64_t expires;
 
 	if (!fi->nh.dev)
 		return 0;
@@ -189,7 +209,7 @@ uint32_t route4_mtu(struct net *net, const struct fib_info *fi, uint32_t daddr, 
 	/* A locked MTU is the user's last word. */
 	if (fi->metrics[RTAX_MTU] && (fi->metrics[RTAX_LOCK] & (1u << RTAX_MTU)))
 		return MIN(fi->metrics[RTAX_MTU], IP_MAX_MTU);
-	path = pmtu_find(net, daddr, fi->id, now);
+	path = pmtu_find(net, daddr, fi->id, now, &expires);
 	if (path)
 		return MIN(path, mtu);
 	if (fi->metrics[RTAX_MTU])

@@ -206,6 +206,7 @@ static void count_route(struct net *net, struct route4_table *t, const struct ro
 	struct route4_tables *ts = net->ip4->routes;
 
 	t->n_routes += delta;
+	t->used = true;
 	if (r->tos && (t == ts->main || t == ts->local || t == ts->dflt))
 		WRITE_ONCE(ts->n_tos, ts->n_tos + delta);
 }
@@ -546,6 +547,13 @@ int route4_walk(struct net *net, uint32_t table, struct route4_cookie *c,
 uint32_t route4_seq(const struct net *net)
 {
 	return net->ip4->routes->seq;
+}
+
+bool route4_table_there(const struct net *net, uint32_t table)
+{
+	const struct route4_table *t = route4_table_find(net, table);
+
+	return t && (t->used || t == net->ip4->routes->main || t == net->ip4->routes->local);
 }
 
 size_t route4_count(const struct net *net, uint32_t table)

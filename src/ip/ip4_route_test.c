@@ -486,12 +486,12 @@ static void test_pmtu(void **state)
 	struct netdev *dev;
 	struct bed *b = bed_with_v0(&dev);
 	struct route_config cfg = via(0, 0, IP(10, 1, 1, 2));
-	uint64_t now = b->worker.now;
+	uint64_t now = b->worker.now, expires = 0;
 	uint32_t far = IP(9, 9, 9, 9), known = 0;
 
 	assert_int_equal(route4_add(b->net, &cfg, NULL), 0);
 	assert_int_equal(mtu_to(b, far), 1500);
-	assert_int_equal(route4_pmtu(b->net, far, now), 0);
+	assert_int_equal(route4_pmtu(b->net, far, now, &expires), 0);
 	route4_update_pmtu(b->net, far, 1400, now);
 	assert_int_equal(mtu_to(b, far), 1400);
 	route4_update_pmtu(b->net, far, 1450, now); /* larger: no news */
@@ -499,8 +499,8 @@ static void test_pmtu(void **state)
 	route4_update_pmtu(b->net, far, 100, now); /* below what is believed */
 	assert_int_equal(mtu_to(b, far), 552);
 	assert_int_equal(mtu_to(b, IP(9, 9, 9, 8)), 1500);
-	assert_int_equal(route4_pmtu(b->net, far, now + 599 * NSEC_PER_SEC), 552);
-	assert_int_equal(route4_pmtu(b->net, far, now + 601 * NSEC_PER_SEC), 0);
+	assert_int_equal(route4_pmtu(b->net, far, now + 599 * NSEC_PER_SEC, &expires), 552);
+	assert_int_equal(route4_pmtu(b->net, far, now + 601 * NSEC_PER_SEC, &expires), 0);
 	assert_int_equal(bed_sysctl(b, "net.ipv4.route.flush", "1\n"), 0);
 	assert_int_equal(mtu_to(b, far), 1500);
 	/* Another route is another path. */
@@ -514,7 +514,7 @@ static void test_pmtu(void **state)
 	for (uint32_t i = 1; i <= 100000; i++)
 		route4_update_pmtu(b->net, htonl(i), 1300, now);
 	for (uint32_t i = 1; i <= 100000; i++)
-		known += route4_pmtu(b->net, htonl(i), now) != 0;
+		known += route4_pmtu(b->net, htonl(i), now, &expires) != 0;
 	assert_true(known > 1000 && known <= 1024 * 5);
 	/* What the user locked holds. */
 	cfg = via(IP(20, 0, 0, 0), 8, IP(10, 1, 1, 2));

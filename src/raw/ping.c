@@ -137,7 +137,7 @@ static bool is_for(const struct ping_sock *s, const void *arg)
 static void ping_input(struct worker *w, struct netdev *dev, struct pkt *p)
 {
 	const struct ip4_hdr *ip = pkt_l3(p);
-	struct ping_seen seen = {ip->daddr, dev->ifindex};
+	struct ping_seen seen = {ip->daddr, inet_iif(dev, ip->daddr)};
 	struct raw_core *core = w->weft->raw;
 	struct ping_sock *s;
 	uint8_t h[8];

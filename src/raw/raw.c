@@ -88,9 +88,10 @@ static bool raw_input(struct worker *w, struct netdev *dev, struct pkt *p, uint8
 	if (likely(!READ_ONCE(core->n_raw)))
 		return false;
 	enum stage prev = stage_enter(w, STAGE_RAW, 1);
+	int iif = inet_iif(dev, ip->daddr);
 
 	for (r = raw_first(core, &k, &it); r; r = raw_next(core, &k, &it)) {
-		if (!wants(r, ip->daddr, ip->saddr, dev->ifindex))
+		if (!wants(r, ip->daddr, ip->saddr, iif))
 			continue;
 		taken = true;
 		if (proto == IPPROTO_ICMP && icmp_filtered(r, p))

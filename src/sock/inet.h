@@ -149,6 +149,10 @@ struct pkt *inet_tx_pkt(struct inet_sock *in, size_t head, const void *data, siz
 
 /* ---- ip_rx.c ---- */
 
+/* The device that a packet for daddr counts as come in by. What we send ourselves comes by lo, but
+ * sockets bound to a device, and those who ask, see the device that has the address. */
+int inet_iif(const struct netdev *dev, uint32_t daddr);
+
 /* Name and control messages of a datagram. ip: its IP header. Any worker. */
 void inet_rx_meta(struct worker *w, const struct inet_sock *in, struct sock_rx *rx, const void *ip,
 		  const struct netdev *dev, uint16_t port);

@@ -24,6 +24,13 @@ static uint32_t spec_dst(const struct netdev *dev, const struct ip4_hdr *ip)
 	return ip4_answer_source(dev->net, dev, ip->saddr, ip->tos);
 }
 
+int inet_iif(const struct netdev *dev, uint32_t daddr)
+{
+	const struct netdev *own = dev->flags & IFF_LOOPBACK ? ip4_addr_dev(dev->net, daddr) : NULL;
+
+	return own ? own->ifindex : dev->ifindex;
+}
+
 static void show(struct worker *w, const struct inet_sock *in, struct sock_rx *rx,
 		 const struct ip4_hdr *ip, const struct netdev *dev)
 {
@@ -37,7 +44,7 @@ static void show(struct worker *w, const struct inet_sock *in, struct sock_rx *r
 		m->cmsgs |= WEFT_CMSG_TOS;
 	if (want & INET_SHOW_PKTINFO) {
 		m->cmsgs |= WEFT_CMSG_PKTINFO;
-		m->ifindex = dev->ifindex;
+		m->ifindex = inet_iif(dev, ip->daddr);
 		m->dst = ip->daddr;
 		m->spec_dst = spec_dst(dev, ip);
 	}

@@ -140,8 +140,10 @@ void udp_input(struct worker *w, struct netdev *dev, struct pkt *p)
 		return;
 	}
 	ip = pkt_l3(p);
-	struct udp_flow f = {
-		.net = dev->net, .raddr = ip->saddr, .laddr = ip->daddr, .ifindex = dev->ifindex};
+	struct udp_flow f = {.net = dev->net,
+			     .raddr = ip->saddr,
+			     .laddr = ip->daddr,
+			     .ifindex = inet_iif(dev, ip->daddr)};
 
 	memcpy(&f.rport, pkt_data(p), 2);
 	memcpy(&f.lport, pkt_data(p) + 2, 2);

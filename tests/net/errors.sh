@@ -168,6 +168,27 @@ ip ntable change name arp_cache dev v0 queue 7
 ip ntable change name arp_cache dev v0 base_reachable 5000 retrans 2000 gc_stale 30000 delay_probe 3000 app_probes 1 ucast_probes 2 mcast_probes 4 anycast_delay 500 proxy_delay 300 proxy_queue 9 locktime 400
 ip ntable change name arp_cache dev lo queue 0
 ip ntable change name nosuch dev v0 queue 7
+names ip -o link show nomaster
+ip route add 10.71.0.0/16 dev v0 realm 3/4
+ip route show 10.71.0.0/16
+ip route show realm 4
+ip route del 10.71.0.0/16 dev v0 realm 5
+ip route add 10.72.0.0/16 dev v0 table 101
+ip route flush table 101
+ip route flush table 101
+ip route show table 101
+ip route show table 102
+ip route add 10.73.0.0/16 dev v0 tos 0x10
+ip route add 10.73.0.0/16 dev v0 tos 0x20
+ip route get 10.73.0.1 tos 0x10 uid 7
+ip route get 10.74.0.1 oif v0 tos 0x10 uid 7
+ip route get 10.74.0.1 oif lo uid 7
+ip route get 10.0.0.1 notify uid 7
+ip route get 10.73.0.1 from 10.0.0.1 iif v0
+ip route get 10.0.0.255 from 10.0.0.9 iif v0
+ip addr add 0.0.0.0/0 dev v0
+ip route add 10.75.0.0/16 dev v0 metric 4278198272
+grep 00004B0A /proc/net/route
 ip rule show
 ip rule list
 ip rule show pref 32766
@@ -225,8 +246,10 @@ steady ip -4 ntable show dev lo
 ip link del v0
 CMDS
 cat >"$tmp/run" <<'RUN'
-# sorted: lines whose order is a hash's; steady: without what is random
+# sorted: lines whose order is a hash's; names: links without their addresses; steady: without
+# what is random
 sorted() { "$@" 2>&1 | sort; }
+names() { "$@" 2>&1 | cut -d: -f1,2; }
 steady() { "$@" 2>&1 | sed -E 's/(refcnt|reachable) [0-9]+/\1/g'; }
 while read -r line; do
 	echo "\$ $line"

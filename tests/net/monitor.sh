@@ -14,7 +14,11 @@ ok ip -n a neigh add 10.0.0.2 lladdr 02:00:00:00:00:02 dev v0
 ok ip -n a route del 10.9.0.0/16
 ok ip -n a addr del 10.0.0.1/24 dev v0
 ok ip netns exec a sysctl -qw net.ipv4.conf.v0.forwarding=1
-ok ip -n a link del v0
+ok ip -n a addr add 10.0.1.1/24 dev v0
+ok ip -n a link set v0 name w0
+ns b
+ok ip -n a link set v1 netns b
+ok ip -n a link del w0
 sleep 0.7
 kill $mon
 has() {
@@ -28,4 +32,9 @@ has '\[NEIGH\]10.0.0.2 dev v0 lladdr 02:00:00:00:00:02 PERMANENT'
 has '\[ROUTE\]Deleted 10.9.0.0/16'
 has '\[ADDR\]Deleted .*10.0.0.1/24'
 has '\[NETCONF\].*v0 forwarding on'
-has '\[LINK\]Deleted .*v0@'
+# addresses and settings follow a new name; who moves is told of with where to, and without a qdisc
+has '\[ADDR\].*inet 10.0.1.1/24 scope global w0'
+has '\[NETCONF\]Deleted inet [vw]0'
+has '\[NSID\]nsid 0'
+has '\[LINK\]Deleted .*v1@.*qdisc noop.*new-(netns b|netnsid 0)'
+has '\[LINK\]Deleted .*w0@.*qdisc noop'

@@ -533,7 +533,12 @@ static void test_bindtodevice(void **state)
 	assert_false(stack_recv(lo, &g));
 	struct sock *c = stack_udp(s->b);
 
-	stack_send(c, "10.0.0.2", 7, "l", 1);
+	/* By lo, yet it counts as from the device of the address. */
+	stack_send(c, "10.0.0.2", 7, "o", 1);
+	stack_settle(s);
+	assert_true(stack_recv(b, &g) && g.data[0] == 'o');
+	assert_false(stack_recv(lo, &g));
+	stack_send(c, "127.0.0.1", 7, "l", 1);
 	stack_settle(s);
 	assert_true(stack_recv(lo, &g) && g.data[0] == 'l');
 	assert_false(stack_recv(b, &g));

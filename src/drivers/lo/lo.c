@@ -10,7 +10,8 @@ static void lo_xmit(struct worker *w, struct netdev *dev, struct batch *b)
 
 	c->tx_packets += b->n;
 	for (unsigned i = 0; i < b->n; i++) {
-		c->tx_bytes += b->p[i]->total;
+		/* No link's header counts here, as none is on a wire. */
+		c->tx_bytes += b->p[i]->total - MIN(b->p[i]->total, (uint32_t)ETH_HLEN);
 		b->p[i]->dev = dev;
 	}
 	netdev_rx_later(w, b);

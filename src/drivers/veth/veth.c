@@ -147,10 +147,10 @@ static void veth_setup(struct netdev *dev)
 }
 
 static int veth_end(struct dev_core *core, struct net *net, const char *name, int ifindex,
-		    const uint8_t *addr, unsigned mtu, const struct dev_new *n, struct netdev *peer,
-		    struct netdev **out, struct extack *ext)
+		    const uint8_t *addr, unsigned mtu, unsigned n_txq, unsigned n_rxq,
+		    struct netdev *peer, struct netdev **out, struct extack *ext)
 {
-	struct netdev *dev = netdev_alloc(core, &veth_kind, n->n_txq, n->n_rxq);
+	struct netdev *dev = netdev_alloc(core, &veth_kind, n_txq, n_rxq);
 	int err;
 
 	if (!dev)
@@ -176,10 +176,12 @@ static int veth_create(struct dev_core *core, const struct dev_new *n, struct ne
 	int err;
 
 	err = veth_end(core, n->peer_net ? n->peer_net : n->net, n->peer_name, n->peer_ifindex,
-		       n->peer_address, n->peer_mtu, n, NULL, &peer, ext);
+		       n->peer_address, n->peer_mtu, n->peer_n_txq, n->peer_n_rxq, NULL, &peer,
+		       ext);
 	if (err)
 		return err;
-	err = veth_end(core, n->net, n->name, n->ifindex, n->address, n->mtu, n, peer, &dev, ext);
+	err = veth_end(core, n->net, n->name, n->ifindex, n->address, n->mtu, n->n_txq, n->n_rxq,
+		       peer, &dev, ext);
 	if (err) {
 		netdev_unregister(peer);
 		return err;
