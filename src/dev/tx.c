@@ -34,6 +34,8 @@ static bool insert_tag(struct worker *w, struct pkt *p)
 
 static bool can_segment(const struct netdev *dev, const struct pkt *p)
 {
+	if (p->total >= READ_ONCE(((struct netdev *)dev)->gso_max_size))
+		return false;
 	switch (p->gso) {
 	case PKT_GSO_TCP4:
 		return dev->features & DEV_F_TSO4;

@@ -90,7 +90,8 @@ static int multicast_source(const struct ip4_rx *rx, const struct pkt *p)
 		return -EINVAL;
 	if (s0 == 0)
 		return local_group || ip->protocol == IPPROTO_IGMP ? 0 : -EINVAL;
-	if (p->type == PACKET_LOOPBACK) /* our own copy comes from an address of ours */
+	/* our own copy, and all there is on lo, comes from an address of ours */
+	if (p->type == PACKET_LOOPBACK || (rx->dev->flags & IFF_LOOPBACK))
 		return 0;
 	return ip4_check_source(rx, ip, 0, NULL);
 }

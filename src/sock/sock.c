@@ -107,6 +107,7 @@ void sock_get(struct sock *sk)
 static void sock_free(struct sock *sk)
 {
 	cbpf_free(sk->filter);
+	cbpf_free(sk->reuse_cbpf);
 	free(sk);
 }
 

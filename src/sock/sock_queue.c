@@ -45,9 +45,9 @@ void sock_rx_meta(const struct worker *w, const struct sock *sk, struct sock_rx 
 	/* SOF_TIMESTAMPING_SOFTWARE: report software stamps at all */
 	if (sk->timestamping & (1u << 4))
 		m->cmsgs |= WEFT_CMSG_TIMESTAMPING;
-	if (sk->rxq_ovfl)
-		m->cmsgs |= WEFT_CMSG_RXQ_OVFL;
 	m->drops = (uint32_t)__atomic_load_n(&sk->rx_drops, __ATOMIC_RELAXED);
+	if (sk->rxq_ovfl && m->drops)
+		m->cmsgs |= WEFT_CMSG_RXQ_OVFL;
 }
 
 static void init_rx(struct sock_rx *rx, size_t len, size_t caplen)

@@ -164,6 +164,13 @@ static int udp_getsockopt(struct sock *sk, int level, int name, void *val, size_
 	return 0;
 }
 
+static struct cbpf **udp_reuse_prog(struct sock *sk)
+{
+	struct udp_group *g = udp_sk(sk)->group;
+
+	return g ? &g->prog : NULL;
+}
+
 static const struct sock_ops udp_ops = {
 	.size = sizeof(struct udp_sock),
 	.init = udp_sock_init,
@@ -177,6 +184,7 @@ static const struct sock_ops udp_ops = {
 	.ioctl = inet_ioctl,
 	.shutdown = inet_shutdown,
 	.abort = udp_abort,
+	.reuse_prog = udp_reuse_prog,
 };
 
 static const struct inet_row udp_row = {
@@ -199,7 +207,7 @@ struct sock *udp_find(struct net *net, uint32_t laddr, uint16_t lport, uint32_t 
 				   .rport = rport,
 				   .lport = lport,
 				   .ifindex = ifindex};
-	struct udp_sock *us = udp_lookup(net->weft->udp, &f, &net->weft->key);
+	struct udp_sock *us = udp_lookup(net->weft->udp, &f, &net->weft->key, NULL);
 
 	return us ? &us->in.sk : NULL;
 }

@@ -15,9 +15,27 @@ struct udp_entry {
 	struct cds_list_head link; /* in udp_port.entries; RCU */
 	struct udp_sock *us;
 	unsigned long hash;
+	uint64_t seq;	/* of its making: who came last is preferred */
 	bool connected; /* hashed under both ends */
 	uint32_t laddr, raddr;
 	uint16_t rport;
+	struct rcu_head rcu;
+};
+
+/* Sockets that share an address and a port (SO_REUSEPORT): one of them gets each datagram, by a
+ * program of theirs (SO_ATTACH_REUSEPORT_CBPF), else by the flow's hash. Kept by its port. */
+struct udp_members {
+	unsigned n, room;
+	struct rcu_head rcu;
+	struct udp_sock *us[];
+};
+
+struct udp_group {
+	struct cds_list_head link; /* in udp_port.groups */
+	uint32_t laddr, uid;
+	int bound_if;
+	struct cbpf *prog;	     /* RCU */
+	struct udp_members *members; /* RCU; n changes in place */
 	struct rcu_head rcu;
 };
 
@@ -27,6 +45,7 @@ struct udp_port {
 	struct net *net;
 	uint16_t num;
 	struct cds_list_head entries;
+	struct cds_list_head groups; /* struct udp_group */
 	unsigned n;
 	struct rcu_head rcu;
 };
@@ -45,6 +64,7 @@ struct udp_sock {
 	struct inet_sock in;
 	struct udp_entry *entry; /* while bound */
 	struct udp_port *port;
+	struct udp_group *group; /* RCU; NULL: alone */
 	bool corked, gro, no_check6_tx, no_check6_rx;
 	uint16_t gso_size;
 	uint8_t encap; /* UDP_ENCAP: 0, or L2TP, whose packets go to the program as well */
@@ -54,6 +74,7 @@ struct udp_sock {
 struct udp_core {
 	struct weft *weft;
 	struct cds_lfht *socks, *ports;
+	uint64_t last_seq; /* of udp_entry */
 	struct ip4_proto proto;
 };
 
@@ -78,10 +99,20 @@ struct udp_flow {
 	uint16_t rport, lport; /* be16 */
 	int ifindex;
 };
-/* The receiver of a unicast datagram; NULL. Any worker, RCU. */
+/* The receiver of a unicast datagram; NULL. p: the datagram, data at its UDP header, for groups
+ * that choose by program; or NULL. Borrows. Any worker, RCU. */
 struct udp_sock *udp_lookup(struct udp_core *core, const struct udp_flow *f,
-			    const struct hash_key *key);
+			    const struct hash_key *key, const struct pkt *p);
 struct udp_port *udp_port_find(struct udp_core *core, const struct net *net, uint16_t num);
+
+/* udp_group.c */
+
+/* A socket that is bound joins the group of its like, or founds one. 0 or -ENOMEM. */
+int udp_group_join(struct udp_sock *us);
+void udp_group_leave(struct udp_sock *us);
+/* Who of the group gets the datagram. Borrows. Any worker, RCU. */
+struct udp_sock *udp_group_choose(const struct udp_group *g, const struct udp_flow *f,
+				  const struct hash_key *key, const struct pkt *p);
 
 /* udp_input.c */
 void udp_input(struct worker *w, struct netdev *dev, struct pkt *p);

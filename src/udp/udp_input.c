@@ -7,6 +7,7 @@
 
 #include "base/csum.h"
 #include "ip/ip4_core.h"
+#include "pkt/gso.h"
 #include "wire/ip4_hdr.h"
 
 #define UDP_HLEN 8
@@ -50,9 +51,10 @@ static void count_delivery(uint64_t *mib, bool ok)
 	}
 }
 
-/* Takes p, data at the UDP header. */
-static void deliver(struct worker *w, struct udp_sock *us, struct netdev *dev, struct pkt *p,
-		    uint16_t port)
+/* One datagram, or several of gso_size bytes that the socket takes together (UDP_GRO). Takes p,
+ * data at the UDP header. */
+static void deliver_one(struct worker *w, struct udp_sock *us, struct netdev *dev, struct pkt *p,
+			uint16_t port)
 {
 	uint64_t *mib = ip4_mib(dev->net, w);
 	struct sock *sk = &us->in.sk;
@@ -74,7 +76,40 @@ static void deliver(struct worker *w, struct udp_sock *us, struct netdev *dev, s
 		return;
 	}
 	inet_rx_meta(w, &us->in, rx, pkt_l3(p), dev, port);
+	if (unlikely(p->gso)) {
+		rx->meta.cmsgs |= WEFT_CMSG_GRO;
+		rx->meta.gso_size = p->gso_size;
+	}
 	count_delivery(mib, sock_deliver(w, sk, rx));
+}
+
+/* A packet of many datagrams for a socket that wants them one by one. Takes. */
+static void deliver_segments(struct worker *w, struct udp_sock *us, struct netdev *dev,
+			     struct pkt *p, uint16_t port)
+{
+	struct pkt_queue segments;
+	struct pkt *s;
+
+	pktq_init(&segments);
+	pkt_push(p, p->off - p->l3);
+	if (gso_segment(&w->cache, p, &segments)) {
+		count_delivery(ip4_mib(dev->net, w), false);
+		pkt_drop(w, p, DROP_NOMEM);
+		return;
+	}
+	while ((s = pktq_pop(&segments))) {
+		pkt_pull(s, s->l4 - s->off);
+		deliver_one(w, us, dev, s, port);
+	}
+}
+
+static void deliver(struct worker *w, struct udp_sock *us, struct netdev *dev, struct pkt *p,
+		    uint16_t port)
+{
+	if (unlikely(p->gso && !READ_ONCE(us->gro)))
+		deliver_segments(w, us, dev, p, port);
+	else
+		deliver_one(w, us, dev, p, port);
 }
 
 /* Does this socket take what was sent to a group? */
@@ -150,7 +185,7 @@ void udp_input(struct worker *w, struct netdev *dev, struct pkt *p)
 	if (unlikely(to_group(dev, p, f.laddr))) {
 		deliver_group(w, &f, dev, p);
 	} else {
-		struct udp_sock *us = udp_lookup(w->weft->udp, &f, &w->key);
+		struct udp_sock *us = udp_lookup(w->weft->udp, &f, &w->key, p);
 
 		if (likely(us)) {
 			deliver(w, us, dev, p, f.rport);
@@ -183,7 +218,7 @@ void udp_error(struct worker *w, struct netdev *dev, struct pkt *p, uint8_t type
 		return;
 	f.lport = ports[0];
 	f.rport = ports[1];
-	us = udp_lookup(w->weft->udp, &f, &w->key);
+	us = udp_lookup(w->weft->udp, &f, &w->key, NULL);
 	if (!us) {
 		ip4_mib(dev->net, w)[MIB_Icmp_InErrors]++;
 		return;

@@ -1,5 +1,6 @@
 /*
- * udp_send: datagrams out: corked, cut into segments, or one by one.
+ * udp_send: datagrams out: corked, many in one packet that is cut late (UDP_SEGMENT), or one by
+ * one.
  */
 #include "udp/udp_core.h"
 
@@ -9,15 +10,24 @@
 #define UDP_SEGMENTS_MAX 128
 #define UDP_MAX		 (0xffff - UDP_HLEN - 20)
 
-/* One datagram. */
-static int send_one(struct udp_sock *us, struct inet_tx *t, const uint8_t *data, size_t len)
+/* The sum is left to whoever sends or cuts the packet. */
+static void leave_csum(struct pkt *p)
+{
+	p->flags |= PKT_CSUM_PARTIAL;
+	p->csum_start = p->off;
+	p->csum_off = 6;
+}
+
+/* One datagram; or, gso not 0, as many of that size as there are, in one packet. */
+static int send_one(struct udp_sock *us, struct inet_tx *t, const uint8_t *data, size_t len,
+		    uint16_t gso)
 {
 	struct inet_sock *in = &us->in;
 	struct worker *w = in->sk.weft->worker[0];
 	uint64_t *mib = ip4_mib(in->sk.net, w);
 	uint16_t ulen = (uint16_t)(len + UDP_HLEN);
 	struct pkt *p;
-	int err = inet_tx_size(t, in, len + UDP_HLEN);
+	int err = inet_tx_size(t, in, gso ? gso + UDP_HLEN : len + UDP_HLEN);
 
 	if (err)
 		return err;
@@ -31,7 +41,15 @@ static int send_one(struct udp_sock *us, struct inet_tx *t, const uint8_t *data,
 	memcpy(h, &in->sport, 2);
 	memcpy(h + 2, &t->dport, 2);
 	put_be16(h + 4, ulen);
-	if (!in->sk.no_check) {
+	if (gso) {
+		uint16_t c =
+			(uint16_t)~csum_fold(csum_pseudo4(t->saddr, t->daddr, IPPROTO_UDP, ulen));
+
+		memcpy(h + 6, &c, 2);
+		p->gso = PKT_GSO_UDP;
+		p->gso_size = gso;
+		leave_csum(p);
+	} else if (!in->sk.no_check) {
 		uint32_t sum = csum_pseudo4(t->saddr, t->daddr, IPPROTO_UDP, ulen);
 		uint16_t c = csum_fold(pkt_csum(p, 0, ulen, sum));
 
@@ -53,31 +71,30 @@ static uint16_t segment_size(const struct udp_sock *us, const struct sock_msg *m
 	return m->meta && m->meta->gso_size ? m->meta->gso_size : us->gso_size;
 }
 
+/* Each must fit, and they must not be too many (Linux's udp_send_skb). */
+static int check_segments(const struct udp_sock *us, const struct inet_tx *t, size_t len,
+			  uint16_t gso)
+{
+	uint32_t mtu = t->res.mtu ? t->res.mtu : READ_ONCE(t->res.dev->mtu);
+
+	if (len > UDP_MAX || 20 + t->tx.opt_len + UDP_HLEN + MIN(len, (size_t)gso) > mtu)
+		return -EMSGSIZE;
+	return len > (size_t)gso * UDP_SEGMENTS_MAX || us->in.sk.no_check ? -EINVAL : 0;
+}
+
 static ssize_t send_now(struct udp_sock *us, const struct sock_msg *m)
 {
 	uint16_t gso = segment_size(us, m);
 	struct inet_tx t;
 	int err = inet_tx_init(&t, &us->in, m, IPPROTO_UDP);
-	size_t at = 0;
 
 	if (err)
 		return err;
 	if (!t.dport)
 		return -EINVAL;
-	if (!gso || m->len <= gso) {
-		err = send_one(us, &t, m->data, m->len);
-		return err ? err : (ssize_t)m->len;
-	}
-	if (m->len > (size_t)gso * UDP_SEGMENTS_MAX || us->in.sk.no_check)
-		return -EINVAL;
-	if (gso + UDP_HLEN + 20u > (t.res.mtu ? t.res.mtu : t.res.dev->mtu))
-		return -EINVAL;
-	while (at < m->len && !err) {
-		size_t n = MIN(m->len - at, (size_t)gso);
-
-		err = send_one(us, &t, (const uint8_t *)m->data + at, n);
-		at += n;
-	}
+	err = gso ? check_segments(us, &t, m->len, gso) : 0;
+	if (!err)
+		err = send_one(us, &t, m->data, m->len, m->len > gso ? gso : 0);
 	return err ? err : (ssize_t)m->len;
 }
 

@@ -3,7 +3,7 @@
  *
  * A datagram's receiver is looked for under both ends first (connected sockets), then under its
  * destination, then under any address; so a server with many connected sockets on one port costs no
- * more than one. Among equals that share a port (SO_REUSEPORT) the flow's hash decides.
+ * more than one. Who shares a port (SO_REUSEPORT) is in a group, which chooses (udp_group.c).
  */
 #include "udp/udp_core.h"
 
@@ -50,6 +50,7 @@ static struct udp_port *port_make(struct udp_core *core, struct net *net, uint16
 	p->net = net;
 	p->num = num;
 	CDS_INIT_LIST_HEAD(&p->entries);
+	CDS_INIT_LIST_HEAD(&p->groups);
 	cds_lfht_node_init(&p->node);
 	rcu_read_lock();
 	cds_lfht_add(core->ports, port_hash(net, num), &p->node);
@@ -117,6 +118,7 @@ int udp_rehash(struct udp_sock *us)
 	if (!e)
 		return -ENOMEM;
 	e->us = us;
+	e->seq = ++weft->udp->last_seq;
 	e->connected = in->connected;
 	e->laddr = in->rcv_saddr;
 	e->raddr = in->daddr;
@@ -130,8 +132,14 @@ int udp_rehash(struct udp_sock *us)
 	rcu_read_unlock();
 	cds_list_add_tail_rcu(&e->link, &us->port->entries);
 	us->entry = e;
-	if (old)
-		entry_del(weft->udp, old);
+	if (!old)
+		return 0;
+	/* Who is elsewhere now is of no group, or of another; without memory it stays alone. */
+	if (old->laddr != e->laddr || e->connected)
+		udp_group_leave(us);
+	if (!us->group && !e->connected && in->sk.reuseport)
+		udp_group_join(us);
+	entry_del(weft->udp, old);
 	return 0;
 }
 
@@ -141,6 +149,7 @@ void udp_unhash(struct udp_sock *us)
 
 	if (!us->port)
 		return;
+	udp_group_leave(us);
 	if (us->entry)
 		entry_del(core, us->entry);
 	us->port->n--;
@@ -188,7 +197,9 @@ static int port_take(struct udp_sock *us, uint16_t num)
 	us->port->n++;
 	us->in.num = num;
 	us->in.sport = __builtin_bswap16(num);
-	err = udp_rehash(us);
+	err = us->in.sk.reuseport ? udp_group_join(us) : 0;
+	if (!err)
+		err = udp_rehash(us);
 	if (err)
 		udp_unhash(us);
 	return err;
@@ -243,58 +254,53 @@ static int find_match(struct cds_lfht_node *node, const void *key)
 	return !k->connected || (e->raddr == k->f->raddr && e->rport == k->f->rport);
 }
 
-/* The best of those under one hash: bound to the device before others, equals by the flow. */
+/* The best of those under one hash: bound to the device before others, then who came last. One of a
+ * group stands for all of it. */
 static struct udp_sock *find_best(struct udp_core *core, const struct find_key *k,
-				  unsigned long hash, const struct hash_key *key)
+				  unsigned long hash, const struct hash_key *key,
+				  const struct pkt *p)
 {
-	struct udp_sock *best = NULL;
+	const struct udp_entry *best = NULL;
 	struct cds_lfht_iter it;
 	struct cds_lfht_node *n;
-	int best_score = -1;
-	unsigned equals = 0;
-	uint32_t rnd = 0;
+	const struct udp_group *g;
+	bool best_bound = false;
 
 	cds_lfht_lookup(core->socks, hash, find_match, k, &it);
 	for (; (n = cds_lfht_iter_get_node(&it));
 	     cds_lfht_next_duplicate(core->socks, find_match, k, &it)) {
-		struct udp_sock *us = container_of(n, struct udp_entry, node)->us;
-		int bound = READ_ONCE(us->in.sk.bound_if), score = bound ? 1 : 0;
+		const struct udp_entry *e = container_of(n, struct udp_entry, node);
+		int bound = READ_ONCE(e->us->in.sk.bound_if);
 
 		if (bound && bound != k->f->ifindex)
 			continue;
-		if (score > best_score) {
-			best_score = score;
-			best = us;
-			equals = 1;
-		} else if (score == best_score && us->in.sk.reuseport) {
-			const uint32_t v[4] = {k->f->raddr, k->f->laddr, k->f->rport, k->f->lport};
-
-			/* Each of n equals is kept with a chance of 1/n, the same for a flow. */
-			rnd = equals == 1 ? (uint32_t)siphash(v, sizeof(v), key)
-					  : rnd * 1664525u + 1013904223u;
-			if ((uint64_t)rnd * ++equals >> 32 == 0)
-				best = us;
-		}
+		if (best && (best_bound != !!bound ? best_bound : e->seq < best->seq))
+			continue;
+		best_bound = bound;
+		best = e;
 	}
-	return best;
+	if (!best)
+		return NULL;
+	g = k->connected ? NULL : rcu_dereference(best->us->group);
+	return g ? udp_group_choose(g, k->f, key, p) : best->us;
 }
 
 struct udp_sock *udp_lookup(struct udp_core *core, const struct udp_flow *f,
-			    const struct hash_key *key)
+			    const struct hash_key *key, const struct pkt *p)
 {
 	struct find_key k = {f, f->laddr, true};
 	uint16_t num = __builtin_bswap16(f->lport);
 	struct udp_sock *us;
 
-	us = find_best(core, &k, conn_hash(key, f->net, num, f->laddr, f->rport, f->raddr), key);
+	us = find_best(core, &k, conn_hash(key, f->net, num, f->laddr, f->rport, f->raddr), key, p);
 	if (us)
 		return us;
 	k.connected = false;
-	us = find_best(core, &k, addr_hash(key, f->net, num, f->laddr), key);
+	us = find_best(core, &k, addr_hash(key, f->net, num, f->laddr), key, p);
 	if (us)
 		return us;
 	k.laddr = 0;
-	return find_best(core, &k, addr_hash(key, f->net, num, 0), key);
+	return find_best(core, &k, addr_hash(key, f->net, num, 0), key, p);
 }
 
 /* ---- life ---- */
