@@ -99,6 +99,32 @@ int sock_new(struct net *net, int family, int type, int protocol, struct sock **
 	return 0;
 }
 
+struct sock *sock_clone(const struct sock *listener)
+{
+	struct sock *sk = malloc(listener->ops->size);
+
+	if (!sk)
+		return NULL;
+	memcpy(sk, listener, listener->ops->size);
+	sk->net = net_get(listener->net);
+	sk->id = ++listener->weft->sock->last_id;
+	sk->refs = 1;
+	sk->inflight = 1;
+	sk->dead = false;
+	sk->shut = 0;
+	sk->rx_head = NULL;
+	sk->rx_tail = &sk->rx_head;
+	sk->rx_bytes = 0;
+	sk->rx_drops = 0;
+	sk->error = 0;
+	sk->filter = NULL;
+	sk->wake = NULL;
+	sk->end = NULL;
+	cds_list_add_tail(&sk->link, &sk->net->sock->socks);
+	sk->net->sock->n_socks++;
+	return sk;
+}
+
 void sock_get(struct sock *sk)
 {
 	sk->refs++;
@@ -211,6 +237,16 @@ int sock_getsockopt(struct sock *sk, int level, int name, void *val, size_t *len
 int sock_shutdown(struct sock *sk, int how)
 {
 	return sk->ops->shutdown ? sk->ops->shutdown(sk, how) : -EOPNOTSUPP;
+}
+
+int sock_listen(struct sock *sk, int backlog)
+{
+	return sk->ops->stream ? sk->ops->stream->listen(sk, backlog) : -EOPNOTSUPP;
+}
+
+int sock_accept(struct sock *sk, struct sock **out)
+{
+	return sk->ops->stream ? sk->ops->stream->accept(sk, out) : -EOPNOTSUPP;
 }
 
 /* ---- ioctl ---- */

@@ -63,9 +63,46 @@ struct sock_ops {
 	int (*shutdown)(struct sock *sk, int how);
 	/* A reader made room: netlink goes on with its dump. Optional. */
 	void (*drained)(struct sock *sk);
+	/* Streams; NULL elsewhere. */
+	const struct sock_stream_ops *stream;
 	/* Memory to share with the program at mmap() (packet rings): a memfd (borrowed), or -errno.
 	 */
 	int (*mmap_fd)(struct sock *sk, size_t *size);
+};
+
+/*
+ * Streams: bytes instead of datagrams. sendmsg takes as much as there is room for (-EAGAIN: none,
+ * -EPIPE when shut); shutdown, connect (-EINPROGRESS, then state) never wait. `wake` says that poll
+ * may have changed. The data passes without a copy between an application's end and the queues:
+ * send_pkt gives packets, peek shows where bytes lie.
+ */
+enum sock_poll { /* as EPOLLIN, ... of epoll(2) */
+		 SOCK_POLL_IN = 0x001,
+		 SOCK_POLL_PRI = 0x002,
+		 SOCK_POLL_OUT = 0x004,
+		 SOCK_POLL_ERR = 0x008,
+		 SOCK_POLL_HUP = 0x010,
+		 SOCK_POLL_RDHUP = 0x2000,
+};
+
+struct sock_stream_ops {
+	int (*listen)(struct sock *sk, int backlog);
+	/* A connection that is ready; the reference is the caller's. -EAGAIN: none, -EINVAL: does
+	 * not listen. */
+	int (*accept)(struct sock *sk, struct sock **out);
+	/* Bytes that sendmsg or send_pkt would take now. */
+	size_t (*sendspace)(const struct sock *sk);
+	/* Takes p: a packet whose data (all segments) is stream data and whose headroom is whole.
+	 * flags: MSG_MORE. 0 or -errno (-EPIPE, so_error). Room is not asked for again. */
+	int (*send_pkt)(struct sock *sk, struct pkt *p, int flags);
+	/* Where the next bytes to be read lie: fills at most n of iov, stops before urgent data;
+	 * *count is set. Bytes shown; 0: none; -errno: so_error (taken), -ENOTCONN. */
+	ssize_t (*peek)(struct sock *sk, struct iovec *iov, unsigned n, unsigned *count);
+	/* The first len of what peek showed have been read. */
+	void (*consume)(struct sock *sk, size_t len);
+	/* recv(2) with MSG_PEEK, MSG_OOB, MSG_TRUNC; never waits. Bytes, 0 at the end, -errno. */
+	ssize_t (*recv)(struct sock *sk, void *buf, size_t len, int flags);
+	uint32_t (*poll)(const struct sock *sk); /* enum sock_poll */
 };
 
 struct sock {
@@ -145,6 +182,10 @@ int sock_getsockopt(struct sock *sk, int level, int name, void *val, size_t *len
 /* SIOCGIF*, SIOCSIF*, SIOCETHTOOL, SIOCGARP, ...: arg holds len bytes in and out. */
 int sock_ioctl(struct sock *sk, unsigned long cmd, void *arg, size_t len);
 int sock_shutdown(struct sock *sk, int how);
+int sock_listen(struct sock *sk, int backlog);
+int sock_accept(struct sock *sk, struct sock **out);
+/* As sock_new for a connection that was accepted: no init is called, options are the listener's. */
+struct sock *sock_clone(const struct sock *listener);
 
 /* A datagram for sk: takes rx. Runs the wake. Any worker. False: dropped, full. */
 bool sock_deliver(struct worker *w, struct sock *sk, struct sock_rx *rx);
