@@ -64,6 +64,7 @@ static unsigned count(const struct sysctl_row *r)
 	case SYSCTL_INT2:
 		return 2;
 	case SYSCTL_INT3:
+	case SYSCTL_ULONG3:
 		return 3;
 	default:
 		return 1;
@@ -85,14 +86,21 @@ static uint64_t unit(const struct sysctl_row *r)
 	}
 }
 
+static bool is_long(const struct sysctl_row *r)
+{
+	return r->type == SYSCTL_ULONG || r->type == SYSCTL_ULONG3;
+}
+
 static int64_t load(const struct sysctl_row *r, const void *at, unsigned i)
 {
 	uint64_t u = unit(r);
 
 	if (u)
 		return (int64_t)(READ_ONCE(*(const uint64_t *)at) / u);
-	if (r->type == SYSCTL_ULONG)
-		return (int64_t)READ_ONCE(*(const uint64_t *)at);
+	if (is_long(r))
+		return (int64_t)READ_ONCE(((const uint64_t *)at)[i]);
+	if (r->type == SYSCTL_UINT)
+		return READ_ONCE(*(const uint32_t *)at);
 	return READ_ONCE(((const int *)at)[i]);
 }
 
@@ -102,8 +110,8 @@ static void put(const struct sysctl_row *r, void *at, unsigned i, int64_t v)
 
 	if (u)
 		WRITE_ONCE(*(uint64_t *)at, (uint64_t)v * u);
-	else if (r->type == SYSCTL_ULONG)
-		WRITE_ONCE(*(uint64_t *)at, (uint64_t)v);
+	else if (is_long(r))
+		WRITE_ONCE(((uint64_t *)at)[i], (uint64_t)v);
 	else
 		WRITE_ONCE(((int *)at)[i], (int)v);
 }
@@ -173,8 +181,10 @@ static bool in_range(const struct sysctl_row *r, int64_t v)
 {
 	if (v < r->min || (r->max && v > r->max))
 		return false;
-	if (r->type == SYSCTL_ULONG)
+	if (is_long(r))
 		return true;
+	if (r->type == SYSCTL_UINT)
+		return v >= 0 && v <= UINT32_MAX;
 	return v >= INT32_MIN && v <= INT32_MAX;
 }
 

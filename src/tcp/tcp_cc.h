@@ -90,6 +90,8 @@ extern const struct cc_ops cc_reno, cc_cubic, cc_bbr, cc_dctcp, cc_dctcp_reno;
 
 /* By name; NULL: there is none. */
 const struct cc_ops *cc_find(const char *name);
+/* The algorithms one may choose, from 0; NULL at the end. */
+const struct cc_ops *cc_at(unsigned i);
 /* May users without CAP_NET_ADMIN choose it in this namespace (tcp_allowed_congestion_control)? */
 bool cc_allowed(const struct net *net, const struct cc_ops *ops);
 /* Sets and starts an algorithm of a connection (init is called); ends the one before. */

@@ -352,36 +352,25 @@ struct tcp_core {
 	uint64_t memory;		   /* bytes of truesize in use, atomic */
 	unsigned n_orphans, n_tw, n_socks; /* control's worker */
 	int max_orphans;
+	int low_latency;	  /* kept to be read back, as in Linux */
+	uint64_t ehash_entries;	  /* what Linux would give its table on a machine as large */
+	uint32_t cc_unrestricted; /* tcp_allowed_congestion_control: bit n: tcp_cc.c's row n */
 	uint8_t cookie_key[2][16];
 	uint32_t challenge_count;
 	uint64_t challenge_stamp;
 	void *metrics; /* tcp_metrics.c */
 };
 
-/* net.ipv4.tcp_*: one word each, named as the file. */
+/* net.ipv4.tcp_*: named as the file. */
 struct tcp_net {
 	struct net *net;
-	int tcp_abort_on_overflow, tcp_adv_win_scale, tcp_app_win, tcp_autocorking, tcp_base_mss,
-		tcp_challenge_ack_limit, tcp_comp_sack_nr, tcp_dsack, tcp_early_retrans, tcp_ecn,
-		tcp_ecn_fallback, tcp_fack, tcp_fastopen, tcp_fin_timeout /* s */, tcp_frto,
-		tcp_fwmark_accept, tcp_invalid_ratelimit /* ms */, tcp_keepalive_intvl /* s */,
-		tcp_keepalive_probes, tcp_keepalive_time /* s */, tcp_l3mdev_accept,
-		tcp_limit_output_bytes, tcp_max_reordering, tcp_max_syn_backlog, tcp_max_tw_buckets,
-		tcp_migrate_req, tcp_min_rtt_wlen, tcp_min_snd_mss, tcp_min_tso_segs,
-		tcp_moderate_rcvbuf, tcp_mtu_probe_floor, tcp_mtu_probing, tcp_no_metrics_save,
-		tcp_no_ssthresh_metrics_save, tcp_notsent_lowat, tcp_orphan_retries,
-		tcp_pacing_ca_ratio, tcp_pacing_ss_ratio, tcp_probe_interval, tcp_probe_threshold,
-		tcp_recovery, tcp_reflect_tos, tcp_reordering, tcp_retrans_collapse, tcp_retries1,
-		tcp_retries2, tcp_rfc1337, tcp_sack, tcp_slow_start_after_idle, tcp_stdurg,
-		tcp_syn_linear_timeouts, tcp_syn_retries, tcp_synack_retries, tcp_syncookies,
-		tcp_thin_linear_timeouts, tcp_timestamps, tcp_tso_rtt_log, tcp_tso_win_divisor,
-		tcp_tw_reuse, tcp_tw_reuse_delay, tcp_window_scaling, tcp_workaround_signed_windows,
-		tcp_rto_min_us, tcp_rto_max_ms, tcp_comp_sack_delay_ns, tcp_comp_sack_slack_ns,
-		tcp_backlog_ack_defer, tcp_pingpong_thresh, tcp_shrink_window,
-		tcp_fastopen_blackhole_timeout_sec, tcp_rcvbuf_low_rtt;
+#define SYSCTL(name, value, least, most) int name;
+#include "tcp/tcp_sysctl.def"
+#undef SYSCTL
+	uint32_t tcp_notsent_lowat;
+	uint64_t tcp_comp_sack_delay_ns, tcp_comp_sack_slack_ns;
 	int tcp_rmem[3], tcp_wmem[3];
 	const struct cc_ops *cc; /* tcp_congestion_control */
-	char cc_allowed[128];
 	uint8_t fastopen_key[2][16];
 	bool has_fastopen_key, has_fastopen_key2;
 	unsigned n_tw;
@@ -634,4 +623,9 @@ void tcp_metrics_fastopen_set(struct tcp_sock *tp, uint16_t mss, const struct tc
 int tcp_metrics_init(struct tcp_core *core);
 void tcp_metrics_fini(struct tcp_core *core);
 extern const struct sysctl_row tcp_sysctl[];
+/* Defaults; a namespace behind the first takes some of its values, as in Linux. */
 void tcp_sysctl_defaults(struct tcp_net *tn);
+/* Of the instance: how much memory and how many of things there may be, by the size of its pool. */
+void tcp_core_defaults(struct tcp_core *core);
+/* A server's key for Fast Open cookies, made at its first use. */
+void tcp_fastopen_key_init(struct tcp_net *tn);
