@@ -547,6 +547,14 @@ uint32_t route4_seq(const struct net *net)
 	return net->ip4->routes->seq;
 }
 
+uint32_t route4_gen(const struct net *net)
+{
+	const struct route4_tables *t = net->ip4->routes;
+
+	return READ_ONCE(((struct route4_tables *)t)->seq) +
+	       READ_ONCE(((struct route4_tables *)t)->pmtu_gen);
+}
+
 size_t route4_count(const struct net *net, uint32_t table)
 {
 	struct route4_table *t;

@@ -118,6 +118,7 @@ struct sock *sock_clone(const struct sock *listener)
 	sk->rx_drops = 0;
 	sk->error = 0;
 	sk->filter = NULL;
+	sk->reuse_cbpf = NULL;
 	sk->wake = NULL;
 	sk->end = NULL;
 	cds_list_add_tail(&sk->link, &sk->net->sock->socks);
@@ -133,6 +134,7 @@ void sock_get(struct sock *sk)
 static void sock_free(struct sock *sk)
 {
 	cbpf_free(sk->filter);
+	cbpf_free(sk->reuse_cbpf);
 	free(sk);
 }
 

@@ -56,6 +56,9 @@ struct sock_ops {
 	ssize_t (*sendmsg)(struct sock *sk, const struct sock_msg *m);
 	int (*setsockopt)(struct sock *sk, int level, int name, const void *val, size_t len);
 	int (*getsockopt)(struct sock *sk, int level, int name, void *val, size_t *len);
+	/* SO_ATTACH_REUSEPORT_CBPF: where the program of the group is kept of which the socket is
+	 * a member; NULL: of none. Optional. */
+	struct cbpf **(*reuse_prog)(struct sock *sk);
 	/* SO_BINDTODEVICE and SO_BINDTOIFINDEX have changed bound_if. Optional. */
 	void (*rebind)(struct sock *sk);
 	/* Protocol's own ioctls; -ENOIOCTLCMD (515) passes on to the devices'. */
@@ -135,6 +138,7 @@ struct sock {
 	int rcvlowat, incoming_cpu, busy_poll;
 	uint64_t rcvtimeo, sndtimeo; /* ns, 0: for ever (kept for getsockopt; the shim waits) */
 	struct cbpf *filter;	     /* RCU */
+	struct cbpf *reuse_cbpf;     /* chooses in the group that it will found */
 	uint8_t buf_lock;	     /* SOCK_SNDBUF_LOCK, SOCK_RCVBUF_LOCK */
 	uint32_t
 		misc_opts; /* options that are kept only to be read back: bit by SO_* number < 32 */

@@ -180,6 +180,48 @@ static int attach_filter(struct sock *sk, const void *val, size_t len)
 	return 0;
 }
 
+/* Where the socket's reuseport program is: its group's, or until it is in one its own. */
+static struct cbpf **reuse_prog(struct sock *sk)
+{
+	struct cbpf **at = sk->ops->reuse_prog ? sk->ops->reuse_prog(sk) : NULL;
+
+	return at ? at : &sk->reuse_cbpf;
+}
+
+static int attach_reuseport(struct sock *sk, const void *val, size_t len)
+{
+	struct cbpf *f, **at, *old;
+	int err;
+
+	if (sk->lock_filter)
+		return -EPERM;
+	err = sock_filter_new(val, len, &f);
+	if (err)
+		return err;
+	if (!sk->reuseport) {
+		cbpf_free(f);
+		return -EINVAL;
+	}
+	at = reuse_prog(sk);
+	old = *at;
+	rcu_assign_pointer(*at, f);
+	sock_filter_free(old);
+	return 0;
+}
+
+static int detach_reuseport(struct sock *sk)
+{
+	struct cbpf **at = reuse_prog(sk), *old = *at;
+
+	if (!sk->reuseport)
+		return -EINVAL;
+	if (!old)
+		return -ENOENT;
+	rcu_assign_pointer(*at, NULL);
+	sock_filter_free(old);
+	return 0;
+}
+
 static int detach_filter(struct sock *sk)
 {
 	struct cbpf *old = sk->filter;
@@ -352,7 +394,7 @@ static int set_number(struct sock *sk, int name, int val)
 	case SO_DEVMEM_DONTNEED:
 		return -EBADF;
 	case SO_DETACH_REUSEPORT_BPF:
-		return sk->reuseport ? -ENOENT : -EINVAL;
+		return detach_reuseport(sk);
 	case SO_DETACH_FILTER:
 		return detach_filter(sk);
 	}
@@ -367,6 +409,8 @@ int sock_opt_set(struct sock *sk, int name, const void *val, size_t len)
 		return set_bindtodevice(sk, val, len);
 	if (name == SO_ATTACH_FILTER)
 		return attach_filter(sk, val, len);
+	if (name == SO_ATTACH_REUSEPORT_CBPF)
+		return attach_reuseport(sk, val, len);
 	if (len < sizeof(v))
 		return -EINVAL;
 	memcpy(&v, val, sizeof(v));

@@ -4,7 +4,8 @@
  *   tcp.c           struct sock_ops, options' dispatch, life of the module and of a namespace's
  * part tcp_table.c     who has which port and which connection; choice of ports (RFC 6056)
  *   tcp_conn.c      bind, connect, getname, disconnect
- *   tcp_listen.c    listen, accept, SYNs and what becomes of them; cookies, Fast Open
+ *   tcp_listen.c    listen, accept; tcp_syn.c SYNs; tcp_req.c what becomes of them, tcp_child.c
+ *                   the connection made of one; tcp_cookie.c, tcp_fastopen.c
  *   tcp_timewait.c  the small state left of a closed connection
  *   tcp_ip4.c       struct tcp_af for IPv4
  *   tcp_opts.c      header options, read and written (wire form)
@@ -25,6 +26,7 @@
  */
 #pragma once
 
+#include <linux/net.h> /* enum socket_state: SS_UNCONNECTED, ... */
 #include <linux/tcp.h>
 
 #include "sock/inet.h"
@@ -122,6 +124,7 @@ struct tcp_rx {
 	const uint8_t *opts; /* hlen - 20 bytes of options, in the packet */
 	const uint8_t *sack; /* first SACK block in the packet, or NULL */
 	unsigned n_sack;
+	uint32_t tw_isn; /* of a SYN that replaces a tcp_tw: the sequence number to use; 0: none */
 };
 
 enum {
@@ -150,8 +153,15 @@ struct tcp_node {
 };
 
 struct tcp_port;
-struct tcp_fastopen_ctx;
 struct tcp_listen;
+struct tcp_group;
+struct tcp_req;
+
+/* A listener's own keys (TCP_FASTOPEN_KEY); tcp_sock.fastopen_ctx. */
+struct tcp_fastopen_ctx {
+	uint8_t key[2][16];
+	unsigned n;
+};
 
 struct tcp_sock {
 	struct inet_sock in;
@@ -160,7 +170,11 @@ struct tcp_sock {
 	struct tcp_port *port; /* while bound */
 	struct cds_list_head port_link; /* among the port's sockets */
 	struct tcp_listen *listen;	/* of a listener: its queues; NULL */
-	struct tcp_sock *parent;	/* of a child not yet accepted; NULL */
+	struct tcp_group *group;	/* of a listener: where it is found; NULL */
+	uint8_t ss_state;	 /* SS_UNCONNECTED, SS_CONNECTING, SS_CONNECTED, SS_DISCONNECTING */
+	bool was_hashed;	 /* tcp_table.c: node was in the hash before */
+	bool connect_bind;	 /* its port was chosen by connect(2) */
+	struct tcp_sock *parent; /* of a child not yet accepted; NULL */
 	struct cds_list_head accept_link;
 
 	/* ---- receiving ---- */
@@ -271,8 +285,14 @@ struct tcp_sock {
 		syn_data_acked, defer_connect, tcp_usec_ts;
 	struct tcp_fo_cookie *fo_cookie; /* of the SYN being made; NULL */
 	uint32_t fo_qlen_max;		 /* TCP_FASTOPEN of a listener */
-	uint8_t *saved_syn;		 /* 4 bytes of length, then IP and TCP header; NULL */
+	struct tcp_fastopen_ctx *fastopen_ctx;
+	uint8_t *saved_syn; /* saved_syn_len bytes of headers (TCP_SAVED_SYN); NULL */
 	uint32_t saved_syn_len;
+
+	/* ---- the path as last looked up: tcp_ip4.c ---- */
+	struct route_result rt;
+	uint32_t rt_gen;
+	uint64_t rt_until; /* ns; 0: none */
 
 	/* ---- counters of TCP_INFO ---- */
 	uint32_t segs_in, segs_out, data_segs_in, data_segs_out, dsack_dups, rcv_ooopack;
@@ -280,9 +300,10 @@ struct tcp_sock {
 	uint64_t chrono_start, chrono_stat[3];
 	uint8_t chrono_type; /* 0 none, 1 busy, 2 rwnd limited, 3 sndbuf limited */
 
-	bool orphan;		 /* closed by its application; lives on for the protocol's sake */
-	bool fast_open_child;	 /* SYN_RECV: its SYN-ACK is not acknowledged yet */
-	uint8_t timeouts_synack; /* of it */
+	bool orphan;	      /* closed by its application; lives on for the protocol's sake */
+	bool fast_open_child; /* SYN_RECV: its SYN-ACK is not acknowledged yet */
+	struct tcp_req *fastopen_rsk; /* what it was made of, meanwhile; else NULL */
+	uint8_t timeouts_synack;      /* of it */
 	uint32_t snt_isn, rcv_isn;
 };
 
@@ -294,6 +315,7 @@ static inline struct tcp_sock *tcp_sk(const struct sock *sk)
 /* A connection asked for: after SYN, before the ACK of our SYN-ACK. Freed after a grace period. */
 struct tcp_req {
 	struct tcp_node node;
+	struct cds_list_head link; /* among the listener's */
 	struct tcp_sock *listener; /* holds a reference */
 	struct worker *w;
 	struct timer timer; /* SYN-ACK's retransmission */
@@ -306,7 +328,10 @@ struct tcp_req {
 	uint16_t mss; /* the peer's */
 	uint8_t snd_wscale, rcv_wscale, num_retrans, num_timeout;
 	bool tstamp_ok, sack_ok, wscale_ok, ecn_ok, acked;
-	uint8_t tos;
+	bool syncookie; /* not kept: its SYN-ACK carries all; see tcp_cookie_tsval() */
+	uint8_t tos;	/* of the SYN */
+	uint32_t snt_tsval_first, snt_tsval_last;
+	uint64_t expires; /* of a Fast Open child's, after an RST */
 	int ifindex;
 	uint8_t opt_len;
 	uint8_t opt[40]; /* IP options to answer with */
@@ -316,6 +341,7 @@ struct tcp_req {
 
 struct tcp_tw {
 	struct tcp_node node;
+	struct cds_list_head link; /* in tcp_net.tws */
 	struct worker *w;
 	struct timer timer;
 	struct rcu_head rcu;
@@ -323,8 +349,10 @@ struct tcp_tw {
 	struct cds_list_head port_link;
 	bool substate_fin_wait2, reuse;
 	uint8_t rcv_wscale, tos;
+	bool reuseport;
 	uint32_t rcv_nxt, snd_nxt, rcv_wnd;
 	uint32_t ts_recent, ts_offset, mark;
+	uint64_t entry_stamp; /* ns: since when it is in TIME-WAIT */
 	uint64_t ts_recent_stamp, last_oow_ack_time;
 	int bound_if;
 	uint32_t uid;
@@ -332,20 +360,21 @@ struct tcp_tw {
 
 /* Who has a port in a namespace. Control. */
 struct tcp_port {
-	struct cds_lfht_node node; /* in tcp_core.ports */
 	struct net *net;
 	uint16_t num; /* host order */
+	/* What may join without a look at those who are there: -1 all came by connect(2). */
 	int8_t fastreuse, fastreuseport;
+	uint32_t fast_uid, fast_rcv_saddr;
 	struct cds_list_head socks, tws; /* tcp_sock.port_link, tcp_tw.port_link */
-	unsigned n;
-	struct rcu_head rcu;
+	unsigned n, n_bound;		 /* those there; those that came by bind(2) or listen(2) */
 };
+#define TCP_PORT_PAGE 256
 
 struct tcp_core {
 	struct weft *weft;
 	struct cds_lfht *conns;	    /* struct tcp_node, by both ends */
-	struct cds_lfht *listeners; /* by namespace and port: see tcp_table.c */
-	struct cds_lfht *ports;
+	struct cds_lfht *listeners; /* by namespace, address and port: see tcp_listener.c */
+	uint32_t *table_perturb;    /* RFC 6056 3.3.4; NULL until somebody connects */
 	struct ip4_proto proto;
 	/* of the machine, as in Linux */
 	uint64_t mem_pages[3];		   /* tcp_mem */
@@ -374,6 +403,11 @@ struct tcp_net {
 	uint8_t fastopen_key[2][16];
 	bool has_fastopen_key, has_fastopen_key2;
 	unsigned n_tw;
+	/* tcp_fastopen.c: how often, and when, Fast Open was found not to work */
+	unsigned tfo_active_disable_times;
+	uint64_t tfo_active_disable_stamp;
+	struct cds_list_head tws;
+	struct tcp_port **ports[65536 / TCP_PORT_PAGE]; /* pages made when needed */
 };
 /* Where a namespace's part hangs. */
 static inline struct tcp_net *tcp_net(const struct net *net)
@@ -439,6 +473,8 @@ extern const struct tcp_af tcp_ip4;
  * tcp_req): p's data begins at the TCP header. from: where it goes: node's ends. Takes. */
 int tcp_ip4_send_node(struct worker *w, const struct tcp_node *n, struct pkt *p, uint8_t tos,
 		      uint32_t mark, int oif, uint8_t ttl, const uint8_t *opt, uint8_t opt_len);
+/* The bytes of MSS that a route allows us to announce. */
+uint32_t tcp_ip4_advmss(const struct net *net, const struct route_result *res);
 /* Verifies the checksum of a segment, p's data at the TCP header. */
 bool tcp_ip4_csum_ok(const struct pkt *p);
 
@@ -466,6 +502,9 @@ void tcp_opts_write(uint8_t *to, const struct tcp_tx_opts *o);
 /* ---- tcp_table.c: control, but for look-ups ---- */
 int tcp_table_init(struct tcp_core *core);
 void tcp_table_fini(struct tcp_core *core);
+/* A namespace's part: from tcp_net_init, and from tcp_net_fini behind tcp_tw_purge(). */
+void tcp_table_net_init(struct tcp_net *tn);
+void tcp_table_net_fini(struct tcp_net *tn);
 /* The connection a segment belongs to; NULL. Any worker, RCU. */
 struct tcp_node *tcp_lookup(struct tcp_core *core, const struct net *net, uint32_t laddr,
 			    uint16_t lport, uint32_t raddr, uint16_t rport, int ifindex);
@@ -485,15 +524,34 @@ int tcp_hash_connect(struct tcp_sock *tp);
 /* Puts node among the connections; -EADDRINUSE: its ends are taken; tw given: it is replaced. */
 int tcp_hash_add(struct tcp_core *core, struct tcp_node *n, struct tcp_node *replaced);
 void tcp_hash_del(struct tcp_core *core, struct tcp_node *n);
+/* A tcp_tw takes its socket's place among the port's. */
+void tcp_port_tw(struct tcp_tw *tw, struct tcp_sock *tp);
+void tcp_port_tw_put(struct tcp_tw *tw);
 int tcp_listener_add(struct tcp_sock *tp); /* 0, -EADDRINUSE, -ENOMEM */
 void tcp_listener_del(struct tcp_sock *tp);
+/* Where the program of the socket's reuseport group is (SO_ATTACH_REUSEPORT_CBPF): struct
+ * sock_ops.reuse_prog. */
+struct cbpf **tcp_reuse_prog(struct sock *sk);
+/* ns of the last SYN cookie of a listener or its group. */
+uint64_t *tcp_synq_overflow(struct tcp_sock *listener);
 
 /* ---- tcp_conn.c ---- */
 int tcp_bind(struct sock *sk, const struct sockaddr *a, size_t len);
 int tcp_connect(struct sock *sk, const struct sockaddr *a, size_t len);
+/* The same from sendmsg(2) with MSG_FASTOPEN; data may wait in sndq. With a connect(2) that was
+ * put off (defer_connect), tcp_connect_start() is all that is left to do. */
+int tcp_stream_connect(struct sock *sk, const struct sockaddr *a, size_t len, bool is_sendmsg);
+/* tcp_connect_init() of Linux, then tcp_send_syn(). 0 or -errno, the socket then closed. */
+int tcp_connect_start(struct tcp_sock *tp);
+/* Aborts a connection (RST where it is due), ends a listener; the socket is as new but for its
+ * options and, if the program chose them, its address and port. */
+int tcp_disconnect(struct tcp_sock *tp);
+int tcp_getname(struct sock *sk, bool peer, struct sockaddr *a, size_t *len);
 /* RFC 6528: of a connection; *ts_off: of its time stamps. */
 uint32_t tcp_isn(struct worker *w, uint32_t saddr, uint32_t daddr, uint16_t sport, uint16_t dport,
 		 uint32_t *ts_off);
+/* That offset alone; 0 unless tcp_timestamps is 1. */
+uint32_t tcp_ts_off(const struct net *net, uint32_t saddr, uint32_t daddr);
 /* Values of a fresh socket (Linux's tcp_init_sock); and those that the route and sysctls give when
  * SYNs are exchanged or about to be (tcp_connect_init). */
 void tcp_init_sock(struct tcp_sock *tp);
@@ -513,9 +571,29 @@ void tcp_listen_input(struct worker *w, struct tcp_sock *tp, struct netdev *dev,
 void tcp_req_input(struct worker *w, struct tcp_req *r, struct netdev *dev, struct pkt *p,
 		   struct tcp_rx *rx);
 unsigned tcp_accept_queue_len(const struct tcp_sock *tp);
+unsigned tcp_listen_backlog(const struct tcp_sock *tp);
 /* A Fast Open child is established; it, or any child, has gone. */
 void tcp_fastopen_established(struct tcp_sock *child);
 void tcp_child_gone(struct tcp_sock *child);
+
+/* ---- tcp_cookie.c, tcp_fastopen.c ---- */
+/* The time stamp of a SYN-ACK: of a cookie's, its lowest bits say what the SYN's options were. */
+uint32_t tcp_cookie_tsval(const struct tcp_req *r, uint64_t now);
+/* A segment for a Fast Open child in SYN_RECV (tcp_check_req with fastopen): true: go on with it;
+ * false: it is dealt with; drop it. Borrows p. */
+bool tcp_fastopen_check(struct tcp_sock *child, struct netdev *dev, struct pkt *p,
+			struct tcp_rx *rx);
+/* SYN-ACK timeouts of a Fast Open child go on from tcp_timer.c: sends it again. */
+void tcp_retransmit_synack(struct tcp_sock *tp);
+/* Client: is there a cookie (or none needed) to send data in the SYN? *mss: 0: not known. */
+bool tcp_fastopen_cookie_check(struct tcp_sock *tp, uint16_t *mss, struct tcp_fo_cookie *c);
+/* Client: the cookie of the SYN being made has done its part. */
+void tcp_fastopen_free(struct tcp_sock *tp);
+/* Client, where middle boxes eat such SYNs (Linux's tcp_fastopen_active_*): */
+void tcp_fastopen_active_disable(struct tcp_sock *tp);
+bool tcp_fastopen_active_should_disable(struct tcp_sock *tp);
+void tcp_fastopen_active_disable_ofo_check(struct tcp_sock *tp);
+void tcp_fastopen_active_detect_blackhole(struct tcp_sock *tp, bool expired);
 
 /* ---- tcp_timewait.c ---- */
 /* The socket is done but for its name: leaves a tcp_tw (state TCP_TIME_WAIT or TCP_FIN_WAIT2, for
