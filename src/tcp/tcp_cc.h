@@ -58,8 +58,6 @@ struct ack_sample {
 	uint32_t in_flight;
 };
 
-struct tcp_cc_info; /* union tcp_cc_info of linux/inet_diag.h */
-
 struct cc_ops {
 	const char *name;
 	bool needs_ecn, non_restricted;

@@ -648,6 +648,8 @@ void tcp_init_buffer_space(struct tcp_sock *tp);
 
 /* ---- tcp_output.c ---- */
 void tcp_send_ack(struct tcp_sock *tp);
+/* An ACK that tells rcv_nxt instead of the socket's: what is pending stays pending (DCTCP). */
+void tcp_send_ack_at(struct tcp_sock *tp, uint32_t rcv_nxt);
 void tcp_send_delayed_ack(struct tcp_sock *tp);
 void tcp_push_pending(struct tcp_sock *tp); /* sends what may go */
 void tcp_write_xmit(struct tcp_sock *tp, int push_one);

@@ -250,6 +250,7 @@ static uint64_t pool_bytes(const struct weft *weft)
 void tcp_core_defaults(struct tcp_core *core)
 {
 	uint64_t half = pool_bytes(core->weft) / TCP_PAGE / 2;
+	const struct cc_ops *ops;
 	uint64_t entries = 512;
 
 	core->mem_pages[0] = half / 4 * 3;
@@ -259,8 +260,8 @@ void tcp_core_defaults(struct tcp_core *core)
 		entries *= 2;
 	core->ehash_entries = entries;
 	core->max_orphans = (int)(entries / 2);
-	core->cc_unrestricted =
-		1u << find_row("reno", strlen("reno")) | 1u << find_row("cubic", strlen("cubic"));
+	for (unsigned i = 0; (ops = cc_at(i)); i++)
+		core->cc_unrestricted |= (uint32_t)ops->non_restricted << i;
 }
 
 /* A buffer's largest size: a share of the pool, so that a few connections do not fill it. */
