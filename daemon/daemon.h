@@ -114,6 +114,7 @@ struct daemon {
 		writing; /* the last: all writers, in an epoll of their own */
 	bool ctl_paused; /* out of descriptors: nobody is let in until one is given back */
 	bool keep, stop, had_token;
+	bool own_clock;	   /* time is what the instance was last stepped to, not the machine's */
 	uint64_t deadline; /* of the first program, ns */
 	uint64_t recheck;  /* when to look after lapsed namespaces again; UINT64_MAX: none */
 	struct cds_list_head conns, tokens, spaces, names, writers, dirty;
@@ -137,7 +138,20 @@ struct reply {
 };
 #define REPLY_MAX (WEFT_MSG_MAX - sizeof(struct weft_rep))
 
-/* ---- main.c ---- */
+/* ---- life.c ---- */
+/* The run directory and what is in it: 0 or -errno (-EEXIST: it is another's). */
+int daemon_make_dirs(const char *dir);
+/* Makes the instance and listens in d->dir, which is the caller's and exists; d is zero but for
+ * dir, name, keep and own_clock. 0 or -errno, then the process had better end. The working
+ * directory becomes d->dir. Registers with RCU before. */
+int daemon_open(struct daemon *d, const struct weft_config *c);
+/* Ends the instance and removes its run directory. */
+void daemon_close(struct daemon *d);
+/* The present, in ns of the instance's clock. */
+static inline uint64_t daemon_now(const struct daemon *d)
+{
+	return d->own_clock ? d->w->now : clock_mono();
+}
 /* A descriptor was given back: whoever waits for one may be let in. */
 void daemon_fd_closed(struct daemon *d);
 /* Ends the daemon if nobody is left. */

@@ -20,12 +20,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "ctl/nl.h"
 #include "daemon.h"
 
-#define FIRST_CLIENT (10 * NSEC_PER_SEC) /* a daemon that nobody comes to ends */
-#define FDS_EVERY    (100 * NSEC_PER_USEC)
-#define SPIN	     (50 * NSEC_PER_USEC)
+#define FDS_EVERY (100 * NSEC_PER_USEC)
+#define SPIN	  (50 * NSEC_PER_USEC)
 
 struct options {
 	const char *dir, *name;
@@ -75,20 +73,6 @@ static void parse(int argc, char **argv, struct options *o)
 		usage();
 }
 
-void daemon_fd_closed(struct daemon *d)
-{
-	if (!d->ctl_paused)
-		return;
-	d->ctl_paused = false;
-	worker_fd_mod(d->w, &d->ctl, EPOLLIN);
-}
-
-void daemon_check_end(struct daemon *d)
-{
-	if (!d->keep && d->had_token && !d->n_conns && !d->n_tokens)
-		d->stop = true;
-}
-
 static void on_signal(struct worker *w, struct worker_fd *f, uint32_t events)
 {
 	struct daemon *d = container_of(f, struct daemon, signals);
@@ -98,7 +82,6 @@ static void on_signal(struct worker *w, struct worker_fd *f, uint32_t events)
 		d->stop = true;
 }
 
-/* Before any thread: they inherit the mask. */
 static int signals_open(struct daemon *d)
 {
 	sigset_t set;
@@ -112,21 +95,6 @@ static int signals_open(struct daemon *d)
 	d->signals.ready = on_signal;
 	d->signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return d->signals.fd < 0 ? -errno : 0;
-}
-
-static int make_dirs(const char *dir)
-{
-	static const char *const below[] = {"ns", "netns", "shadow"};
-	char path[PATH_MAX];
-
-	if (mkdir(dir, 0700))
-		return -errno;
-	for (unsigned i = 0; i < ARRAY_SIZE(below); i++) {
-		snprintf(path, sizeof(path), "%s/%s", dir, below[i]);
-		if (mkdir(path, 0700))
-			return -errno;
-	}
-	return 0;
 }
 
 /* From here on complaints go to the instance's log. */
@@ -149,28 +117,8 @@ static void redirect(const char *dir)
 		close(log);
 }
 
-static int tables_init(struct daemon *d)
-{
-	struct table *const t[] = {&d->by_ino,	     &d->ns_files, &d->by_name,
-				   &d->token_inodes, &d->pids,	   &d->handles};
-	int err = 0;
-
-	for (unsigned i = 0; i < ARRAY_SIZE(t) && !err; i++)
-		err = table_init(t[i]);
-	return err;
-}
-
-static void tables_fini(struct daemon *d)
-{
-	table_fini(&d->by_ino);
-	table_fini(&d->ns_files);
-	table_fini(&d->by_name);
-	table_fini(&d->token_inodes);
-	table_fini(&d->pids);
-	table_fini(&d->handles);
-}
-
-static int daemon_open(struct daemon *d, const struct options *o)
+/* Before any thread of the instance: they inherit the mask of signals. */
+static int open_all(struct daemon *d, const struct options *o)
 {
 	struct weft_config c = {
 		.n_threads = o->threads,
@@ -178,38 +126,16 @@ static int daemon_open(struct daemon *d, const struct options *o)
 		.wall = clock_wall_offset(),
 		.spin_ns = SPIN,
 	};
-	int err;
+	int err = signals_open(d);
 
+	if (err)
+		return err;
+	if (getrandom(&c.seed, sizeof(c.seed), 0) != sizeof(c.seed))
+		return -errno;
 	d->dir = o->dir;
 	d->name = o->name;
 	d->keep = o->keep;
-	d->recheck = UINT64_MAX;
-	d->deadline = c.now + FIRST_CLIENT;
-	d->buf = malloc(WEFT_MSG_MAX + 1);
-	d->out = malloc(WEFT_MSG_MAX);
-	d->scratch = malloc(WEFT_MSG_MAX);
-	if (!d->buf || !d->out || !d->scratch)
-		return -ENOMEM;
-	if (getrandom(&c.seed, sizeof(c.seed), 0) != sizeof(c.seed) ||
-	    getrandom(&d->id, sizeof(d->id), 0) != sizeof(d->id))
-		return -errno;
-	CDS_INIT_LIST_HEAD(&d->conns);
-	CDS_INIT_LIST_HEAD(&d->tokens);
-	CDS_INIT_LIST_HEAD(&d->spaces);
-	CDS_INIT_LIST_HEAD(&d->names);
-	CDS_INIT_LIST_HEAD(&d->writers);
-	CDS_INIT_LIST_HEAD(&d->dirty);
-	if ((err = signals_open(d)))
-		return err;
-	d->weft = weft_new(&c, &err);
-	if (!d->weft)
-		return err;
-	d->weft->daemon = d;
-	d->w = d->weft->worker[0];
-	nl_set_resolver(d->weft, &ns_resolver);
-	if ((err = worker_open_fds(d->w)) || (err = worker_fd_add(d->w, &d->signals, EPOLLIN)) ||
-	    (err = tables_init(d)) || (err = ends_init(d)) || (err = writers_init(d)) ||
-	    (err = ns_init(d)) || (err = conn_listen(d)))
+	if ((err = daemon_open(d, &c)) || (err = worker_fd_add(d->w, &d->signals, EPOLLIN)))
 		return err;
 	return weft_start(d->weft);
 }
@@ -239,32 +165,6 @@ static void loop(struct daemon *d)
 	}
 }
 
-static void daemon_close(struct daemon *d)
-{
-	char gone[PATH_MAX];
-	const char *slash = strrchr(d->dir, '/');
-
-	/* <base>/.gone-<pid> */
-	snprintf(gone, sizeof(gone), "%.*s/.gone-%d", (int)(slash - d->dir), d->dir, (int)getpid());
-	if (!rename(d->dir, gone))
-		d->dir = gone; /* the name may be another's from here on */
-	weft_stop(d->weft);
-	worker_fd_del(d->w, &d->ctl);
-	close(d->ctl.fd);
-	conn_close_all(d);
-	writers_fini(d);
-	ends_fini(d);
-	ns_fini(d);
-	tables_fini(d);
-	tree_remove(d->dir);
-	worker_fd_del(d->w, &d->signals);
-	close(d->signals.fd);
-	weft_free(d->weft);
-	free(d->buf);
-	free(d->out);
-	free(d->scratch);
-}
-
 int main(int argc, char **argv)
 {
 	static struct daemon d;
@@ -276,7 +176,7 @@ int main(int argc, char **argv)
 	umask(022);
 	if (o.ready >= 0)
 		fcntl(o.ready, F_SETFD, FD_CLOEXEC);
-	err = make_dirs(o.dir);
+	err = daemon_make_dirs(o.dir);
 	if (err) {
 		log_error("%s: %s", o.dir, strerror(-err));
 		return 1;
@@ -286,7 +186,7 @@ int main(int argc, char **argv)
 		setrlimit(RLIMIT_NOFILE, &fds);
 	}
 	rcu_register_thread();
-	err = daemon_open(&d, &o);
+	err = open_all(&d, &o);
 	if (err) {
 		log_error("cannot start: %s", strerror(-err));
 		tree_remove(o.dir);
@@ -302,6 +202,7 @@ int main(int argc, char **argv)
 	}
 	loop(&d);
 	daemon_close(&d);
+	close(d.signals.fd);
 	rcu_unregister_thread();
 	return 0;
 }

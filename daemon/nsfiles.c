@@ -136,7 +136,7 @@ void ns_put(struct ns *ns)
 		return;
 	if (is_open(ns)) {
 		ns->lapsed = true;
-		ns->d->recheck = MIN(ns->d->recheck, clock_mono() + RECHECK);
+		ns->d->recheck = MIN(ns->d->recheck, daemon_now(ns->d) + RECHECK);
 	} else {
 		ns_free(ns);
 	}

@@ -115,7 +115,7 @@ static void settle(struct daemon *d)
 	if (d->weft->n_workers > 1)
 		return;
 	for (int i = 0; i < SETTLE_STEPS; i++)
-		if (!weft_step(d->weft, clock_mono()))
+		if (!weft_step(d->weft, daemon_now(d)))
 			break;
 }
 
