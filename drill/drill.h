@@ -123,8 +123,7 @@ bool file_blocks(const struct file *f, int msg_flags);
 ssize_t drill_return(struct drill *d, ssize_t r);
 
 /* ---- io.c ---- */
-/* Moves what was written into the pair of a socket to the socket, records for the error queue
- * aside. */
+/* Moves what was written into the pair of a socket to the socket. */
 void io_pump(struct file *f);
 ssize_t face_read(void *user, int fd, void *buf, size_t len);
 ssize_t face_readv(void *user, int fd, const struct iovec *iov, int n);

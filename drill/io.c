@@ -24,11 +24,11 @@
 
 /* ---- from the pair, and to the error queue ---- */
 
+/* Records stay where they are until somebody looks: the stack may join others to them. */
 static void pump_errq(struct file *f)
 {
 	struct sock_rx *rx;
 
-	/* a stream's queue holds nothing else */
 	while (f->sk->rx_head && f->sk->rx_head->meta.kind == WEFT_DGRAM_ERRQ) {
 		rx = sock_dequeue(f->sk);
 		*f->errq_tail = rx;
@@ -41,10 +41,7 @@ void io_pump(struct file *f)
 	static __thread char buf[PUMP_SIZE];
 	ssize_t n;
 
-	if (!f->sk)
-		return;
-	pump_errq(f);
-	while (f->sk->ops->stream &&
+	while (f->sk && f->sk->ops->stream &&
 	       (n = recv(f->other, buf, sizeof(buf), MSG_PEEK | MSG_DONTWAIT)) > 0) {
 		const struct sock_msg m = {.data = buf, .len = (size_t)n, .flags = MSG_DONTWAIT};
 		n = sock_sendmsg(f->sk, &m);

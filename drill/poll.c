@@ -28,11 +28,12 @@ uint32_t file_poll(struct file *f)
 	if (!sk)
 		return 0;
 	io_pump(f);
-	if (f->errq)
+	bool errors = f->errq || (sk->rx_head && sk->rx_head->meta.kind == WEFT_DGRAM_ERRQ);
+	if (errors)
 		mask |= EPOLLERR;
 	if (sk->ops->stream)
 		return mask | sk->ops->stream->poll(sk);
-	if (sk->rx_head)
+	if (sk->rx_head && !errors)
 		mask |= EPOLLIN;
 	if (sk->error)
 		mask |= EPOLLERR;

@@ -18,6 +18,7 @@
  *   tcp_timer.c     timers
  *   tcp_cc*.c       congestion control; tcp_rate.c delivery rate
  *   tcp_option.c    setsockopt and getsockopt; tcp_info.c TCP_INFO and /proc
+ *   tcp_errq.c      zero-copy notices and time stamps of what is sent
  *   tcp_metrics.c   what is remembered of a peer
  *   tcp_sysctl.c    net.ipv4.tcp_*
  *
@@ -154,6 +155,7 @@ struct tcp_node {
 
 struct tcp_port;
 struct tcp_listen;
+struct tcp_errq;
 struct tcp_group;
 struct tcp_req;
 
@@ -293,6 +295,8 @@ struct tcp_sock {
 	struct route_result rt;
 	uint32_t rt_gen;
 	uint64_t rt_until; /* ns; 0: none */
+
+	struct tcp_errq *errq; /* NULL until MSG_ZEROCOPY or SO_TIMESTAMPING ask for something */
 
 	/* ---- counters of TCP_INFO ---- */
 	uint32_t segs_in, segs_out, data_segs_in, data_segs_out, dsack_dups, rcv_ooopack;
@@ -678,6 +682,20 @@ int tcp_shutdown(struct sock *sk, int how);
 void tcp_release(struct sock *sk); /* close(2): graceful, or not (SO_LINGER 0, unread data) */
 void tcp_write_space(struct tcp_sock *tp);
 size_t tcp_sendspace(const struct sock *sk);
+
+/* ---- tcp_errq.c: MSG_ZEROCOPY and SO_TIMESTAMPING ---- */
+/* SO_TIMESTAMPING was set. */
+void tcp_errq_opt_set(struct tcp_sock *tp);
+/* sendmsg(2) of len bytes begins: 0 or -ENOBUFS; and has queued some: write_seq is behind them. */
+int tcp_errq_begin(struct tcp_sock *tp, int msg_flags, size_t len);
+void tcp_errq_sent(struct tcp_sock *tp, int msg_flags);
+/* A segment is sent, for the first time or again. */
+void tcp_errq_xmit(struct tcp_sock *tp, const struct tcp_seg *s);
+/* snd_una has moved; what it passed is still in sndq. */
+void tcp_errq_acked(struct tcp_sock *tp);
+/* What was to be sent is dropped. */
+void tcp_errq_purge(struct tcp_sock *tp);
+void tcp_errq_free(struct tcp_sock *tp);
 
 /* ---- tcp_timer.c ---- */
 void tcp_timers_init(struct tcp_sock *tp);
