@@ -220,10 +220,16 @@ ssize_t sock_sendmsg(struct sock *sk, const struct sock_msg *m)
 
 int sock_setsockopt(struct sock *sk, int level, int name, const void *val, size_t len)
 {
+	int err;
+
 	if (len > INT32_MAX)
 		return -EINVAL;
-	if (level == SOL_SOCKET)
-		return sock_opt_set(sk, name, val, len);
+	if (level == SOL_SOCKET) {
+		err = sock_opt_set(sk, name, val, len);
+		if (!err && sk->ops->option_set)
+			sk->ops->option_set(sk, name);
+		return err;
+	}
 	return sk->ops->setsockopt ? sk->ops->setsockopt(sk, level, name, val, len) : -EOPNOTSUPP;
 }
 

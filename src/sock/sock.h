@@ -56,6 +56,8 @@ struct sock_ops {
 	ssize_t (*sendmsg)(struct sock *sk, const struct sock_msg *m);
 	int (*setsockopt)(struct sock *sk, int level, int name, const void *val, size_t len);
 	int (*getsockopt)(struct sock *sk, int level, int name, void *val, size_t *len);
+	/* An option of SOL_SOCKET has been set. Optional. */
+	void (*option_set)(struct sock *sk, int name);
 	/* SO_ATTACH_REUSEPORT_CBPF: where the program of the group is kept of which the socket is
 	 * a member; NULL: of none. Optional. */
 	struct cbpf **(*reuse_prog)(struct sock *sk);

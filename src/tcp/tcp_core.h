@@ -712,6 +712,8 @@ uint64_t tcp_fin_time(const struct tcp_sock *tp);
 /* ---- tcp_option.c, tcp_info.c, tcp_metrics.c, tcp_sysctl.c ---- */
 int tcp_setsockopt(struct sock *sk, int level, int name, const void *val, size_t len);
 int tcp_getsockopt(struct sock *sk, int level, int name, void *val, size_t *len);
+/* struct sock_ops.option_set: what an option of SOL_SOCKET entails. */
+void tcp_sock_option(struct sock *sk, int name);
 void tcp_get_info(struct tcp_sock *tp, struct tcp_info *info);
 void tcp_metrics_load(struct tcp_sock *tp); /* at connection's start: tcp_init_metrics */
 void tcp_metrics_save(struct tcp_sock *tp); /* at its end: tcp_update_metrics */
