@@ -6,7 +6,7 @@
  *
  *   ctl      the listening socket <dir>/ctl; conn.c
  *   conn     one connection a thread of a program: requests and their answers; conn.c, ops.c
- *   end      our end of a socket's pair; sockets.c
+ *   end      our end of a socket's pair; sockets.c, and of streams streams.c
  *   token    our end of what every program of a namespace inherits; nsfiles.c
  *   writer   a file under /proc or /sys that a program has open to write; files.c
  *
@@ -78,12 +78,15 @@ struct conn {
 	bool greeted;
 };
 
+struct stream;
+
 /* Our end of a socket's pair. */
 struct end {
 	struct worker_fd fd;
 	struct daemon *d;
 	struct ns *ns;
 	struct sock *sk;	    /* holds a reference */
+	struct stream *stream;	    /* NULL: the pair carries datagrams */
 	struct cds_lfht_node node;  /* in daemon.ends by id */
 	struct cds_list_head dirty; /* in daemon.dirty, or empty */
 	bool blocked;		    /* the program's queue is full: EPOLLOUT is awaited */
@@ -118,6 +121,7 @@ struct daemon {
 	uint64_t deadline; /* of the first program, ns */
 	uint64_t recheck;  /* when to look after lapsed namespaces again; UINT64_MAX: none */
 	struct cds_list_head conns, tokens, spaces, names, writers, dirty;
+	struct cds_list_head stalled; /* listeners that could not hand over a connection */
 	struct table by_ino, ns_files, by_name, token_inodes, pids, handles;
 	unsigned n_conns, n_tokens, n_ends, n_spaces;
 	uint64_t last_handle;
@@ -169,8 +173,16 @@ void ops_serve(struct conn *c, const struct weft_req *req, uint8_t *data, struct
 /* ---- sockets.c ---- */
 int ends_init(struct daemon *d);
 void ends_fini(struct daemon *d);
-/* Makes the pair for sk and takes over its reference; *fd: the program's end. */
-int end_new(struct conn *c, struct sock *sk, int flags, int *fd);
+/* Makes the pair for sk and takes over its reference, but not when it fails; *fd: the program's
+ * end. flags: SOCK_NONBLOCK. */
+int end_new(struct ns *ns, struct sock *sk, int flags, int *fd);
+void end_close(struct end *e);
+/* Has the program closed its end? It has when the name of the pair is free. For streams, where end
+ * of file both ways does not tell. */
+bool end_is_closed(const struct end *e);
+/* Sees to the ends that programs have closed, among those whose socket has the port that sk wants:
+ * a program may have closed one and asked for its port before we were told. True: there were. */
+bool ends_reap(struct daemon *d, const struct sock *sk, uint16_t port);
 struct end *end_by_id(struct daemon *d, uint64_t id);
 /* Hands programs what has been queued for them since the last time. */
 void ends_flush(struct daemon *d);
@@ -183,6 +195,32 @@ void end_sized(struct end *e);
 /* A descriptor bound to the abstract name that fmt makes of "weft/<instance>/...". */
 int pair_named(struct daemon *d, int type, int fd[2], const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+
+/* ---- streams.c ---- */
+/* For end_new: what a stream has besides. 0 or -ENOMEM. */
+int stream_init(struct end *e);
+void stream_fini(struct end *e);
+/* The socket may have something for the program, or room for what it wrote. */
+void stream_flush(struct end *e);
+/* Takes what the program has written, as much as there is room for. Before requests, so that they
+ * come behind it. */
+void stream_take(struct end *e);
+/* connect(2), and again while it is under way. *how: enum weft_connect. 0 or -errno. */
+int stream_connect(struct end *e, const struct sockaddr *a, size_t len, bool nonblock,
+		   uint64_t *how);
+/* *first: it did not listen before. */
+int stream_listen(struct end *e, int backlog, bool *first);
+int stream_shutdown(struct end *e, int how);
+/* MSG_OOB, MSG_MORE, MSG_FASTOPEN; *how as for connect. Bytes or -errno. */
+ssize_t stream_send(struct end *e, const struct sock_msg *m, uint64_t *how);
+enum weft_stream stream_state(const struct end *e);
+/* Bytes the program wrote that have not been taken. */
+size_t stream_waiting(const struct end *e);
+/* Listeners that lacked a descriptor try again. */
+void streams_retry(struct daemon *d);
+/* What a request sets off nearby (loopback, a veth away) has happened when it is answered, as it
+ * mostly has in a kernel. ops.c. */
+void daemon_settle(struct daemon *d);
 
 /* ---- nsfiles.c ---- */
 int ns_init(struct daemon *d);

@@ -20,6 +20,7 @@
 
 void daemon_fd_closed(struct daemon *d)
 {
+	streams_retry(d);
 	if (!d->ctl_paused)
 		return;
 	d->ctl_paused = false;
@@ -87,6 +88,7 @@ int daemon_open(struct daemon *d, const struct weft_config *c)
 	CDS_INIT_LIST_HEAD(&d->names);
 	CDS_INIT_LIST_HEAD(&d->writers);
 	CDS_INIT_LIST_HEAD(&d->dirty);
+	CDS_INIT_LIST_HEAD(&d->stalled);
 	d->weft = weft_new(c, &err);
 	if (!d->weft)
 		return err;

@@ -129,6 +129,9 @@ struct sock {
 	size_t rx_bytes; /* truesize queued, atomic: other workers look before they post */
 	int error;	 /* so_error, positive */
 	uint64_t rx_drops;
+	/* of a listener: accepted by its end, but no program has taken them yet; they count towards
+	 * the backlog */
+	unsigned accept_handed;
 
 	/* options */
 	size_t rcvbuf, sndbuf;
