@@ -402,6 +402,16 @@ static unsigned count(struct net *net, int type, int protocol)
 	return n;
 }
 
+int sock_rmem_max(const struct weft *weft)
+{
+	return weft->sock->rmem_max;
+}
+
+int sock_somaxconn(const struct net *net)
+{
+	return net->sock->somaxconn;
+}
+
 void sock_show(struct net *net, FILE *out)
 {
 	unsigned n_frags;

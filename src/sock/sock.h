@@ -232,6 +232,9 @@ static inline unsigned long sock_ino(const struct sock *sk)
 {
 	return (unsigned long)sk->id;
 }
+/* net.core's rmem_max and somaxconn. */
+int sock_rmem_max(const struct weft *weft);
+int sock_somaxconn(const struct net *net);
 /* /proc/net/sockstat */
 void sock_show(struct net *net, FILE *out);
 /* Runs the socket's filter: bytes to keep, 0 reject, UINT32_MAX without a filter. RCU. */

@@ -84,6 +84,8 @@ enum tcp_hdr_flags {
 #define TCP_PAWS_24DAYS	       (60u * 60 * 24 * 24)
 #define TCP_MAX_SACKS	       4
 
+#define TCP_DEFAULT_SCALING_RATIO 128
+
 enum tcp_nonagle { TCP_NAGLE_OFF = 1, TCP_NAGLE_CORK = 2, TCP_NAGLE_PUSH = 4 };
 
 enum tcp_ecn {
@@ -283,7 +285,8 @@ struct tcp_sock {
 	int32_t linger2;      /* ns/NSEC_PER_SEC; 0: by sysctl, -1: none */
 	uint8_t defer_accept; /* retransmissions */
 	uint8_t save_syn;
-	bool fastopen_connect, fastopen_no_cookie, fastopen_client_fail, syn_fastopen, syn_data,
+	uint8_t fastopen_client_fail; /* enum tcp_fastopen_client_fail of linux/tcp.h */
+	bool fastopen_connect, fastopen_no_cookie, syn_fastopen, syn_fastopen_ch, syn_data,
 		syn_data_acked, defer_connect, tcp_usec_ts;
 	struct tcp_fo_cookie *fo_cookie; /* of the SYN being made; NULL */
 	uint32_t fo_qlen_max;		 /* TCP_FASTOPEN of a listener */
@@ -320,7 +323,7 @@ static inline struct tcp_sock *tcp_sk(const struct sock *sk)
 struct tcp_req {
 	struct tcp_node node;
 	struct cds_list_head link; /* among the listener's */
-	struct tcp_sock *listener; /* holds a reference */
+	struct tcp_sock *listener; /* NULL: it has gone before its Fast Open child */
 	struct worker *w;
 	struct timer timer; /* SYN-ACK's retransmission */
 	struct rcu_head rcu;
@@ -351,7 +354,7 @@ struct tcp_tw {
 	struct rcu_head rcu;
 	struct tcp_port *port;
 	struct cds_list_head port_link;
-	bool substate_fin_wait2, reuse;
+	bool substate_fin_wait2, reuse, connect_bind;
 	uint8_t rcv_wscale, tos;
 	bool reuseport;
 	uint32_t rcv_nxt, snd_nxt, rcv_wnd;
@@ -473,6 +476,8 @@ struct tcp_af {
 	int (*route)(struct tcp_sock *tp, struct route_result *res);
 };
 extern const struct tcp_af tcp_ip4;
+/* The address that a packet goes to first: of a source route in the options, or daddr. */
+uint32_t tcp_ip4_first_hop(const uint8_t *opt, unsigned len, uint32_t daddr);
 /* tcp_ip4.c: A segment that belongs to no socket's stream (RST, SYN-ACK, ACK of a tcp_tw or
  * tcp_req): p's data begins at the TCP header. from: where it goes: node's ends. Takes. */
 int tcp_ip4_send_node(struct worker *w, const struct tcp_node *n, struct pkt *p, uint8_t tos,
@@ -556,9 +561,24 @@ uint32_t tcp_isn(struct worker *w, uint32_t saddr, uint32_t daddr, uint16_t spor
 		 uint32_t *ts_off);
 /* That offset alone; 0 unless tcp_timestamps is 1. */
 uint32_t tcp_ts_off(const struct net *net, uint32_t saddr, uint32_t daddr);
-/* Values of a fresh socket (Linux's tcp_init_sock); and those that the route and sysctls give when
- * SYNs are exchanged or about to be (tcp_connect_init). */
+/* Values of a fresh socket (Linux's tcp_init_sock), behind inet_sock_init(). */
 void tcp_init_sock(struct tcp_sock *tp);
+/* A first guess of the size of what the peer will send. */
+void tcp_initialize_rcv_mss(struct tcp_sock *tp);
+/* The window that the whole receive buffer makes. */
+static inline uint32_t tcp_full_space(const struct tcp_sock *tp)
+{
+	return tcp_win_from_space(tp, (int64_t)tp->in.sk.rcvbuf);
+}
+/* At most what TCP_MAXSEG says. */
+static inline uint32_t tcp_mss_clamp(const struct tcp_sock *tp, uint32_t mss)
+{
+	return tp->rx_opt.user_mss && tp->rx_opt.user_mss < mss ? tp->rx_opt.user_mss : mss;
+}
+static inline uint32_t tcp_route_metric(const struct route_result *res, int metric)
+{
+	return res->fi ? res->fi->metrics[metric] : 0;
+}
 /* The window to offer at first (tcp_select_initial_window). */
 void tcp_select_initial_window(const struct tcp_net *tn, int64_t space, uint32_t mss,
 			       uint32_t *rcv_wnd, uint32_t *window_clamp, bool wscale_ok,
@@ -720,9 +740,6 @@ void tcp_metrics_save(struct tcp_sock *tp); /* at its end: tcp_update_metrics */
 bool tcp_metrics_peer_ok(struct net *net, uint32_t raddr, uint32_t laddr);
 void tcp_metrics_fastopen_get(struct tcp_sock *tp, uint16_t *mss, struct tcp_fo_cookie *c);
 void tcp_metrics_fastopen_set(struct tcp_sock *tp, uint16_t mss, const struct tcp_fo_cookie *c);
-/* The SYN with data got lost; or the peer gave no cookie: which kind of option to try next (1: the
- * experimental one, 2: the standard one for good). */
-void tcp_metrics_fastopen_failed(struct tcp_sock *tp, uint16_t mss, bool syn_lost, uint8_t try_exp);
 int tcp_metrics_init(struct tcp_core *core);
 void tcp_metrics_fini(struct tcp_core *core);
 extern const struct sysctl_row tcp_sysctl[];
