@@ -21,51 +21,22 @@
  * When both ways are shut down, the pair reads as if it were closed (EPOLLHUP), and goes on to:
  *from then on it is watched by edges, and whether the program is still there is seen by its name.
  *
- * A listener hands each connection over as a record with its descriptor. Those that no program has
- * taken are counted from what the pair holds; the socket counts them towards its backlog. At most
- * HANDED_MAX are there, the others wait in the socket.
+ * Listeners are in listener.c.
  */
 #include <errno.h>
-#include <linux/sockios.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon.h"
+#include "streams.h"
 
 enum {
-	HANDED_MAX = 64,
 	TAKE_MAX = 64 * 1024, /* bytes of a packet */
 	TAKE_SEGS = TAKE_MAX / PKT_MAX_SEG + 1,
 	TAKE_ROUNDS = 16, /* packets from one end at a time */
-	GIVE_IOV = 64,
-	LISTEN_ROOM = 256 * 1024 /* of a listener's pair: it is never the limit */
-};
-
-/* As struct socket has it in Linux: what connect(2) is told. */
-enum connect_state { SS_UNCONNECTED, SS_CONNECTING, SS_CONNECTED };
-
-struct stream {
-	uint8_t state;	/* enum connect_state */
-	uint8_t junk;	/* bytes to be removed that made the program's end not writable */
-	bool undecided; /* a connect is under way */
-	bool in_wait;	/* for room in the socket */
-	bool out_wait;	/* for room in the pair */
-	bool in_done;	/* the program writes no more, and all is taken */
-	bool shut_in, shut_out;
-	bool unread; /* the program closed without having read all */
-	bool gone;   /* it closed; what it wrote is being sent. Our end is no longer watched */
-	uint32_t watched;
-	unsigned segs; /* that the next read will need, by the last */
-	/* of a listener */
-	bool listens;
-	int unit;	    /* what a record costs in the pair; 0: none was sent yet */
-	struct sock *child; /* accepted, not handed over yet: its end is */
-	int child_fd;	    /* or -1: it could not be made */
-	struct cds_list_head stalled;
-	struct end *end;
+	GIVE_IOV = 64
 };
 
 static const struct sock_stream_ops *ops_of(const struct end *e)
@@ -78,14 +49,14 @@ static uint32_t poll_of(const struct end *e)
 	return ops_of(e)->poll(e->sk);
 }
 
-static void watch(struct end *e)
+void stream_watch(struct end *e)
 {
 	const struct stream *st = e->stream;
 	uint32_t events = 0;
 
 	if (st->gone)
 		return;
-	if (st->listens)
+	if (st->listener)
 		events = EPOLLOUT | EPOLLET; /* an edge for each record that is taken */
 	else if (st->junk ? !st->undecided
 			  : st->state != SS_UNCONNECTED && !st->undecided && !st->in_wait &&
@@ -99,7 +70,7 @@ static void watch(struct end *e)
 		e->stream->watched = events;
 }
 
-static void shut(struct end *e, int how)
+void stream_shut(struct end *e, int how)
 {
 	struct stream *st = e->stream;
 	bool in = how != SHUT_WR, out = how != SHUT_RD;
@@ -199,7 +170,7 @@ void stream_take(struct end *e)
 {
 	struct stream *st = e->stream;
 
-	if (st->listens || st->state == SS_UNCONNECTED || st->undecided || st->in_done)
+	if (st->listener || st->state == SS_UNCONNECTED || st->undecided || st->in_done)
 		return;
 	if (st->junk)
 		drop_junk(e);
@@ -227,7 +198,7 @@ size_t stream_waiting(const struct end *e)
 {
 	int n = 0;
 
-	if (e->stream->listens || e->stream->undecided || e->stream->junk ||
+	if (e->stream->listener || e->stream->undecided || e->stream->junk ||
 	    ioctl(e->fd.fd, FIONREAD, &n) || n < 0)
 		return 0;
 	return (size_t)n;
@@ -284,17 +255,17 @@ static void show_ends(struct end *e)
 	if (st->state == SS_UNCONNECTED || st->undecided)
 		return;
 	/* a connect that failed leaves the pair for another */
-	if (st->state == SS_CONNECTING && (events & SOCK_POLL_HUP) && (events & SOCK_POLL_ERR))
+	if (st->failed)
 		return;
 	if ((events & SOCK_POLL_HUP) && !st->in_done)
-		shut(e, SHUT_RD);
+		stream_shut(e, SHUT_RD);
 	if (st->out_wait || !(events & (SOCK_POLL_RDHUP | SOCK_POLL_HUP)))
 		return;
 	struct iovec iov;
 	unsigned n;
 	if (!e->sk->error && ops_of(e)->peek(e->sk, &iov, 1, &n) > 0)
 		return;
-	shut(e, SHUT_WR);
+	stream_shut(e, SHUT_WR);
 }
 
 /* ---- connecting ---- */
@@ -314,6 +285,7 @@ static void decided(struct end *e)
 	if (!is_decided(e))
 		return;
 	e->stream->undecided = false;
+	e->stream->failed = has_failed(e);
 	drop_junk(e);
 }
 
@@ -358,7 +330,7 @@ int stream_connect(struct end *e, const struct sockaddr *a, size_t len, bool non
 		return -EINVAL;
 	if (a->sa_family == AF_UNSPEC)
 		return disconnect(e, a, len);
-	if (st->state == SS_CONNECTED || st->listens)
+	if (st->state == SS_CONNECTED || st->listener)
 		return -EISCONN;
 	if (first) {
 		int err = sock_connect(e->sk, a, len);
@@ -366,11 +338,12 @@ int stream_connect(struct end *e, const struct sockaddr *a, size_t len, bool non
 			return err;
 		st->state = SS_CONNECTING;
 		st->undecided = true;
+		st->failed = false;
 		daemon_settle(e->d);
 	}
 	if (st->undecided && is_decided(e))
 		decided(e);
-	watch(e);
+	stream_watch(e);
 	if (st->undecided) {
 		if (first)
 			st->junk = WEFT_STREAM_JUNK;
@@ -382,7 +355,7 @@ int stream_connect(struct end *e, const struct sockaddr *a, size_t len, bool non
 		return 0;
 	}
 	int err = connect_result(e);
-	watch(e);
+	stream_watch(e);
 	return err;
 }
 
@@ -390,7 +363,7 @@ enum weft_stream stream_state(const struct end *e)
 {
 	const struct stream *st = e->stream;
 
-	if (st->listens)
+	if (st->listener)
 		return WEFT_STREAM_LISTEN;
 	if (st->state == SS_CONNECTED)
 		return WEFT_STREAM_UP;
@@ -398,7 +371,7 @@ enum weft_stream stream_state(const struct end *e)
 		return WEFT_STREAM_NONE;
 	if (st->undecided)
 		return WEFT_STREAM_CONNECTING;
-	return has_failed(e) && (poll_of(e) & SOCK_POLL_ERR) ? WEFT_STREAM_NONE : WEFT_STREAM_UP;
+	return st->failed ? WEFT_STREAM_NONE : WEFT_STREAM_UP;
 }
 
 ssize_t stream_send(struct end *e, const struct sock_msg *m, uint64_t *how)
@@ -420,133 +393,20 @@ ssize_t stream_send(struct end *e, const struct sock_msg *m, uint64_t *how)
 		st->junk = WEFT_STREAM_JUNK;
 		*how = WEFT_CONNECT_WAIT;
 	}
-	watch(e);
+	stream_watch(e);
 	return n < 0 ? 0 : n;
 }
 
-/* ---- listening ---- */
-
-/* How many no program has taken. */
-static unsigned count_handed(struct end *e)
-{
-	struct stream *st = e->stream;
-	int held = 0;
-
-	if (!st->unit || ioctl(e->fd.fd, SIOCOUTQ, &held))
-		return 0;
-	return (unsigned)(held / st->unit);
-}
-
-/* 0 or -errno. The descriptor is the caller's still. */
-static int send_record(struct end *e, const struct sock *child, int fd)
-{
-	struct stream *st = e->stream;
-	struct weft_accept a = {.id = child->id};
-	union {
-		char buf[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = {0};
-	struct iovec iov = {&a, sizeof(a)};
-	struct msghdr m = {.msg_iov = &iov,
-			   .msg_iovlen = 1,
-			   .msg_control = control.buf,
-			   .msg_controllen = sizeof(control.buf)};
-	struct cmsghdr *cm = CMSG_FIRSTHDR(&m);
-	size_t len = sizeof(a.name);
-
-	if (!sock_getname((struct sock *)child, true, (struct sockaddr *)a.name, &len))
-		a.name_len = (uint32_t)len;
-	cm->cmsg_level = SOL_SOCKET;
-	cm->cmsg_type = SCM_RIGHTS;
-	cm->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(cm), &fd, sizeof(int));
-	if (sendmsg(e->fd.fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		return -errno;
-	if (!st->unit && ioctl(e->fd.fd, SIOCOUTQ, &st->unit))
-		st->unit = 0;
-	return 0;
-}
-
-/* A connection gets its end. 0 or -errno: it waits in st->child. */
-static int end_of_child(struct end *e)
-{
-	struct stream *st = e->stream;
-	int fd, err = end_new(e->ns, st->child, 0, &fd);
-
-	if (err)
-		return err;
-	struct end *c = st->child->end;
-	c->stream->state = SS_CONNECTED;
-	st->child_fd = fd;
-	watch(c);
-	st->child->wake(st->child);
-	return 0;
-}
-
-static void stall(struct end *e)
-{
-	if (cds_list_empty(&e->stream->stalled))
-		cds_list_add_tail(&e->stream->stalled, &e->d->stalled);
-}
-
-static void hand_over(struct end *e)
-{
-	struct stream *st = e->stream;
-
-	e->sk->accept_handed = count_handed(e);
-	while (e->sk->accept_handed < HANDED_MAX && !st->shut_out) {
-		if (!st->child && sock_accept(e->sk, &st->child)) {
-			st->child = NULL;
-			break;
-		}
-		if ((st->child_fd < 0 && end_of_child(e)) ||
-		    send_record(e, st->child, st->child_fd)) {
-			stall(e);
-			break;
-		}
-		close(st->child_fd);
-		st->child_fd = -1;
-		st->child = NULL;
-		e->sk->accept_handed++;
-	}
-}
-
-void streams_retry(struct daemon *d)
-{
-	struct stream *st, *next;
-
-	cds_list_for_each_entry_safe (st, next, &d->stalled, stalled) {
-		cds_list_del_init(&st->stalled);
-		st->end->sk->wake(st->end->sk);
-	}
-}
-
-int stream_listen(struct end *e, int backlog, bool *first)
-{
-	struct stream *st = e->stream;
-	int room = LISTEN_ROOM;
-
-	if (st->state != SS_UNCONNECTED)
-		return -EINVAL;
-	int err = sock_listen(e->sk, backlog);
-	if (err)
-		return err;
-	*first = !st->listens;
-	if (*first)
-		setsockopt(e->fd.fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
-	st->listens = true;
-	watch(e);
-	return 0;
-}
+/* ---- an end ---- */
 
 int stream_shutdown(struct end *e, int how)
 {
 	struct stream *st = e->stream;
 
-	if (st->listens) {
+	if (st->listener) {
 		int err = sock_shutdown(e->sk, how);
 		if (!err && how != SHUT_WR)
-			shut(e, SHUT_WR); /* those that wait in accept(2) */
+			stream_shut(e, SHUT_WR); /* those that wait in accept(2) */
 		return err;
 	}
 	bool over = st->in_done || has_failed(e);
@@ -554,20 +414,18 @@ int stream_shutdown(struct end *e, int how)
 		return sock_shutdown(e->sk, how);
 	int err = how == SHUT_RDWR ? sock_shutdown(e->sk, SHUT_RD) : 0;
 	/* what was written goes first: behind it take_end ends the socket's way out */
-	shut(e, SHUT_RD);
+	stream_shut(e, SHUT_RD);
 	stream_take(e);
 	return err;
 }
-
-/* ---- an end ---- */
 
 void stream_flush(struct end *e)
 {
 	struct stream *st = e->stream;
 
-	if (st->listens) {
-		hand_over(e);
-		watch(e);
+	if (st->listener) {
+		listener_flush(e);
+		stream_watch(e);
 		return;
 	}
 	if (st->undecided)
@@ -581,7 +439,7 @@ void stream_flush(struct end *e)
 		return;
 	}
 	show_ends(e);
-	watch(e);
+	stream_watch(e);
 }
 
 /* The program has closed its descriptor. What it wrote is taken; the rest follows as there is room.
@@ -590,7 +448,7 @@ static void on_hang_up(struct end *e)
 {
 	struct stream *st = e->stream;
 
-	if (st->listens || st->state == SS_UNCONNECTED || st->undecided) {
+	if (st->listener || st->state == SS_UNCONNECTED || st->undecided) {
 		end_close(e);
 		return;
 	}
@@ -617,7 +475,7 @@ static void on_stream(struct worker *w, struct worker_fd *f, uint32_t events)
 
 	if (events & EPOLLOUT)
 		st->out_wait = false;
-	if (st->listens && !cds_list_empty(&e->d->stalled))
+	if (st->listener && !cds_list_empty(&e->d->stalled))
 		streams_retry(e->d);
 	if (events & EPOLLHUP && (!(st->shut_in && st->shut_out) || end_is_closed(e))) {
 		on_hang_up(e);
@@ -634,9 +492,6 @@ int stream_init(struct end *e)
 
 	if (!st)
 		return -ENOMEM;
-	CDS_INIT_LIST_HEAD(&st->stalled);
-	st->end = e;
-	st->child_fd = -1;
 	st->segs = 1;
 	e->stream = st;
 	e->fd.ready = on_stream;
@@ -647,13 +502,7 @@ void stream_fini(struct end *e)
 {
 	struct stream *st = e->stream;
 
-	cds_list_del(&st->stalled);
-	/* a connection with an end is the end's */
-	if (st->child_fd >= 0)
-		close(st->child_fd);
-	else if (st->child)
-		sock_put(st->child);
-	e->sk->accept_handed = 0;
+	listener_free(e);
 	free(st);
 	e->stream = NULL;
 }

@@ -251,6 +251,23 @@ static void sets_copy(uint8_t *to, const struct sets *s, bool back)
 	}
 }
 
+/* Streams whose connect failed are writable, by their pair, and readable. */
+static int add_failed(int n, const fd_set *asked, fd_set *in, const fd_set *out, int ready)
+{
+	struct shim_sock s;
+
+	for (int fd = 0; fd < n; fd++) {
+		if (!FD_ISSET(fd, out) || !FD_ISSET(fd, asked) || FD_ISSET(fd, in))
+			continue;
+		if (shim_kind(fd) > SHIM_STREAM || !shim_find(fd, &s) || s.type != SOCK_STREAM ||
+		    !stream_failed(&s))
+			continue;
+		FD_SET(fd, in);
+		ready++;
+	}
+	return ready;
+}
+
 static int do_select(int n, struct sets *s, const struct wait *w, const sigset_t *mask)
 {
 	uint8_t *asked = __builtin_alloca(3 * s->size);
@@ -267,6 +284,8 @@ static int do_select(int n, struct sets *s, const struct wait *w, const sigset_t
 			ready = mend_select(n, in, ready);
 		else if (!ready && !rings)
 			return 0;
+		if (ready > 0 && in && s->at[1])
+			ready = add_failed(n, (fd_set *)asked, in, s->at[1], ready);
 		if (ready >= 0 && rings)
 			ready = add_select(n, (fd_set *)asked, in, ready);
 		if (ready)

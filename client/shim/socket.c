@@ -48,10 +48,11 @@ SHIM_API int socket(int family, int type, int protocol)
 			     .arg = {(uint64_t)family, (uint64_t)type, (uint64_t)protocol}};
 	int err = shim_call(&r);
 
+	/* the daemon's want of descriptors is the system's, from here */
 	if (err)
-		return shim_ret(err);
+		return shim_ret(err == -EMFILE ? -ENFILE : err);
 	if (r.fd < 0)
-		return shim_ret(-ENFILE);
+		return shim_ret(-EMFILE);
 	shim_sock_seen();
 	shim_kind_set(r.fd, SHIM_ASK);
 	/* passed descriptors come close-on-exec, and without what the sender had set by fcntl */

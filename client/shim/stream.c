@@ -66,10 +66,22 @@ static int wait_decided(int fd)
 	return n < 0 ? -errno : n ? 0 : -EINPROGRESS;
 }
 
+/* What a read or a write of no connection is told; of a read, 1: the end. */
+static int not_connected(const struct shim_sock *s, bool write, uint32_t events)
+{
+	int err = msg_take_error(s);
+
+	if (err)
+		return err;
+	return write ? -EPIPE : events & POLLRDHUP ? 1 : -ENOTCONN;
+}
+
 int stream_ready(int fd, const struct shim_sock *s, bool write, bool dontwait)
 {
+	uint32_t events = 0;
+
 	for (;;) {
-		int state = ask(s, NULL), err;
+		int state = ask(s, &events), err;
 
 		switch (state) {
 		case WEFT_STREAM_UP:
@@ -86,8 +98,7 @@ int stream_ready(int fd, const struct shim_sock *s, bool write, bool dontwait)
 				return err == -EINPROGRESS ? -EAGAIN : err;
 			continue;
 		case WEFT_STREAM_NONE:
-			err = msg_take_error(s);
-			return err ? err : write ? -EPIPE : -ENOTCONN;
+			return not_connected(s, write, events);
 		}
 		return state;
 	}
@@ -169,7 +180,7 @@ ssize_t stream_recv(int fd, const struct shim_sock *s, struct msghdr *m, int fla
 	if (shim_kind(fd) != SHIM_UP) {
 		int err = stream_ready(fd, s, false, flags & MSG_DONTWAIT);
 		if (err)
-			return err;
+			return err < 0 ? err : 0;
 	}
 	if ((flags & (MSG_TRUNC | MSG_PEEK)) == MSG_TRUNC)
 		n = discard(fd, iov_len(m), flags & RECV_REAL);
@@ -376,6 +387,13 @@ int stream_accept(int fd, const struct shim_sock *s, struct sockaddr *addr, sock
 }
 
 /* ---- poll ---- */
+
+bool stream_failed(const struct shim_sock *s)
+{
+	uint32_t events = 0;
+
+	return ask(s, &events) == WEFT_STREAM_NONE && (events & POLLIN);
+}
 
 bool stream_mend_poll(struct pollfd *p, const struct shim_sock *s)
 {

@@ -16,7 +16,8 @@
 
 /* Errors are -errno throughout. */
 
-/* Before the first byte: 0 when it is, or was, connected, or -errno as of a read or a write. Waits
+/* Before the first byte: 0 when it is, or was, connected, 1 at the end, or -errno as of a read or a
+ * write. Waits
  * for a connect that is under way unless dontwait or O_NONBLOCK. */
 int stream_ready(int fd, const struct shim_sock *s, bool write, bool dontwait);
 /* As recvmsg and sendmsg. */
@@ -32,5 +33,7 @@ int stream_listen(int fd, const struct shim_sock *s, int backlog);
 /* The new descriptor. */
 int stream_accept(int fd, const struct shim_sock *s, struct sockaddr *addr, socklen_t *len,
 		  int flags);
+/* Has its connect failed? Then it is readable, too. */
+bool stream_failed(const struct shim_sock *s);
 /* Puts right what the kernel said of a descriptor; false if it has nothing to say after all. */
 bool stream_mend_poll(struct pollfd *p, const struct shim_sock *s);
