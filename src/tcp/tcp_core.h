@@ -153,10 +153,12 @@ struct tcp_node {
 	uint16_t lport, rport; /* be */
 	uint8_t state;	       /* TCP_TIME_WAIT: tcp_tw; TCP_NEW_SYN_RECV: tcp_req; else tcp_sock */
 	bool hashed;
+	struct tcp_dest *dest; /* tcp_dest.c; most often NULL */
 };
 
 struct tcp_port;
 struct tcp_listen;
+struct tcp_dest;
 struct tcp_errq;
 struct tcp_group;
 struct tcp_req;
@@ -381,6 +383,8 @@ struct tcp_core {
 	struct weft *weft;
 	struct cds_lfht *conns;	    /* struct tcp_node, by both ends */
 	struct cds_lfht *listeners; /* by namespace, address and port: see tcp_listener.c */
+	struct cds_lfht *dests;	    /* tcp_dest.c */
+	unsigned n_dests;
 	uint32_t *table_perturb;    /* RFC 6056 3.3.4; NULL until somebody connects */
 	struct ip4_proto proto;
 	/* of the machine, as in Linux */

@@ -17,6 +17,7 @@
 #include "tcp/tcp_table.h"
 
 #define PERTURB_SIZE (1u << 16)
+#define LONG_SEARCH  128 /* places looked up before a map is made: tcp_dest.c */
 
 enum { REUSEPORT_NONE = 0, REUSEPORT_ANY = 1, REUSEPORT_STRICT = 2 };
 
@@ -349,12 +350,16 @@ static bool place_free(struct tcp_core *core, struct tcp_sock *tp, uint16_t num,
 	return tw_gives_way(tp, *tw, chosen);
 }
 
-static int take_place(struct tcp_core *core, struct tcp_sock *tp, struct tcp_tw *tw)
+static int take_place(struct tcp_core *core, struct tcp_sock *tp, struct tcp_tw *tw,
+		      struct tcp_dest *dest)
 {
 	int err = tcp_hash_add(core, &tp->node, tw ? &tw->node : NULL);
 
 	if (err)
 		return -EADDRNOTAVAIL;
+	/* one on a device leaves the place to others */
+	if (!tp->in.sk.bound_if)
+		tcp_dest_hold(dest, &tp->node);
 	if (tw) {
 		tcp_mib(tp)[MIB_TcpExt_TWRecycled]++;
 		tcp_tw_end(tw);
@@ -363,7 +368,7 @@ static int take_place(struct tcp_core *core, struct tcp_sock *tp, struct tcp_tw 
 }
 
 /* One candidate. 1: try another; 0; -errno. */
-static int try_port(struct tcp_core *core, struct tcp_sock *tp, uint16_t num)
+static int try_port(struct tcp_core *core, struct tcp_sock *tp, uint16_t num, struct tcp_dest *dest)
 {
 	struct tcp_net *tn = net_of(tp);
 	struct tcp_port *p;
@@ -384,7 +389,7 @@ static int try_port(struct tcp_core *core, struct tcp_sock *tp, uint16_t num)
 		tp->node.lport = __builtin_bswap16(num);
 	}
 	attach(tp, p, true);
-	if (take_place(core, tp, tw)) {
+	if (take_place(core, tp, tw, dest)) {
 		tcp_port_put(tp);
 		return 1;
 	}
@@ -399,40 +404,66 @@ static uint64_t port_offset(const struct tcp_core *core, const struct tcp_sock *
 	return siphash24(v, sizeof(v), &core->weft->key);
 }
 
+/* A walk over [lo, lo + n) in steps, from some port on and around. */
+struct walk {
+	unsigned lo, n, step;
+	unsigned tried;
+	struct tcp_dest *dest;
+};
+
+/* Tries [from, to). The port; 0: none; -errno. */
+static int walk_part(struct tcp_core *core, struct tcp_sock *tp, struct walk *k, unsigned from,
+		     unsigned to)
+{
+	for (unsigned num = from; num < to; num += k->step) {
+		if (k->dest)
+			num = tcp_dest_next(k->dest, num, to, k->step);
+		else if (k->tried == LONG_SEARCH)
+			k->dest = tcp_dest_make(core, &tp->node);
+		if (num >= to)
+			break;
+		k->tried++;
+		int err = try_port(core, tp, (uint16_t)num, k->dest);
+
+		if (err <= 0)
+			return err ? err : (int)num;
+	}
+	return 0;
+}
+
 static int search_port(struct tcp_core *core, struct tcp_sock *tp)
 {
-	unsigned lo, hi, step, n, offset, start, i;
+	struct walk k = {.dest = tcp_dest_find(core, &tp->node)};
 	uint64_t hash = port_offset(core, tp);
 	uint32_t *perturb;
+	unsigned hi, start, skip;
 
 	if (!core->table_perturb)
 		core->table_perturb = calloc(PERTURB_SIZE, sizeof(*core->table_perturb));
 	if (!core->table_perturb)
 		return -ENOMEM;
 	perturb = &core->table_perturb[hash % PERTURB_SIZE];
-	step = port_range(tp, &lo, &hi) ? 1 : 2;
-	n = hi - lo;
-	if (step == 2 && n > 1)
-		n &= ~1u;
-	start = (*perturb + (uint32_t)(hash >> 32)) % n;
-	if (step == 2)
+	k.step = port_range(tp, &k.lo, &hi) ? 1 : 2;
+	k.n = hi - k.lo;
+	if (k.step == 2 && k.n > 1)
+		k.n &= ~1u;
+	start = (*perturb + (uint32_t)(hash >> 32)) % k.n;
+	if (k.step == 2)
 		start &= ~1u;
-	for (offset = start; offset < start + step; offset++) {
-		unsigned num = lo + offset;
+	for (unsigned odd = 0; odd < MIN(k.step, k.n); odd++) {
+		unsigned from = k.lo + start + odd, end = k.lo + k.n;
+		int num = walk_part(core, tp, &k, from, end);
 
-		if (offset > start && n == 1)
-			break;
-		for (i = 0; i < n; i += step, num += step) {
-			if (num >= hi)
-				num -= n;
-			int err = try_port(core, tp, (uint16_t)num);
-
-			if (err > 0)
-				continue;
-			if (!err)
-				*perturb += MAX(i, rng_below(&tp->w->rng, 8) * step) + step;
-			return err;
-		}
+		if (!num)
+			num = walk_part(core, tp, &k, k.lo + (k.step == 2 ? odd : 0), from);
+		if (num < 0)
+			return num;
+		if (!num)
+			continue;
+		/* how far it was from the start; and a little on, for nobody to know where */
+		skip = ((unsigned)num + k.n - from) % k.n;
+		*perturb += MAX(skip, rng_below(&tp->w->rng, 8) * k.step) + k.step;
+		return 0;
 	}
 	return -EADDRNOTAVAIL;
 }
@@ -451,5 +482,5 @@ int tcp_hash_connect(struct tcp_sock *tp)
 	if (!place_free(core, tp, tp->in.num, false, &tw))
 		return -EADDRNOTAVAIL;
 	tp->in.sport = tp->node.lport;
-	return take_place(core, tp, tw);
+	return take_place(core, tp, tw, NULL);
 }

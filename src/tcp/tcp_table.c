@@ -109,8 +109,10 @@ int tcp_hash_add(struct tcp_core *core, struct tcp_node *n, struct tcp_node *rep
 		n->hashed = true;
 	}
 	/* Only now, so that there is at no time nothing to be found. */
-	if (replaced)
+	if (replaced) {
+		tcp_dest_move(replaced, n);
 		tcp_hash_del(core, replaced);
+	}
 	return 0;
 }
 
@@ -119,6 +121,7 @@ void tcp_hash_del(struct tcp_core *core, struct tcp_node *n)
 	if (!n->hashed)
 		return;
 	n->hashed = false;
+	tcp_dest_release(core, n);
 	rcu_read_lock();
 	cds_lfht_del(core->conns, &n->node);
 	rcu_read_unlock();
@@ -130,13 +133,14 @@ int tcp_table_init(struct tcp_core *core)
 {
 	core->conns = cds_lfht_new(64, 64, 0, CDS_LFHT_AUTO_RESIZE, NULL);
 	core->listeners = cds_lfht_new(64, 64, 0, CDS_LFHT_AUTO_RESIZE, NULL);
+	core->dests = cds_lfht_new(64, 64, 0, CDS_LFHT_AUTO_RESIZE, NULL);
 	for (uint64_t i = 0; i < 4; i++) {
 		const uint64_t v[2] = {TCP_SECRET_COOKIE, i};
 		uint64_t key = siphash24(v, sizeof(v), &core->weft->key);
 
 		memcpy(core->cookie_key[i / 2] + i % 2 * sizeof(key), &key, sizeof(key));
 	}
-	if (core->conns && core->listeners)
+	if (core->conns && core->listeners && core->dests)
 		return 0;
 	tcp_table_fini(core);
 	return -ENOMEM;
@@ -146,8 +150,9 @@ void tcp_table_fini(struct tcp_core *core)
 {
 	rcu_hash_free(core->conns);
 	rcu_hash_free(core->listeners);
+	rcu_hash_free(core->dests);
 	free(core->table_perturb);
-	core->conns = core->listeners = NULL;
+	core->conns = core->listeners = core->dests = NULL;
 	core->table_perturb = NULL;
 }
 
