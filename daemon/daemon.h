@@ -163,6 +163,8 @@ void daemon_check_end(struct daemon *d);
 
 /* ---- conn.c ---- */
 int conn_listen(struct daemon *d);
+/* A connection over fd, which becomes the daemon's; closed without one. */
+void conn_new(struct daemon *d, int fd);
 void conn_close(struct conn *c);
 void conn_close_all(struct daemon *d);
 

@@ -124,6 +124,8 @@ void shim_netns_set(uint64_t ino, int token_fd);
 /* For exec: writes the environment variable that the new program is to have, and sees to it that
  * its token, and no other, stays open. */
 void shim_netns_env(char to[SHIM_NETNS_ENV]);
+/* The token of the calling thread's namespace, or -1. */
+int shim_token(void);
 /* Is it a token of this process? */
 bool shim_is_token(int fd);
 /* The next token at or above fd, or -1. */

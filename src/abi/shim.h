@@ -142,6 +142,8 @@ struct weft_accept {
  * queue. A mark whose error has been taken since (by SEND, by SO_ERROR of GETSOCKOPT, by ERRQ)
  * means nothing. What a request sets off can be read from the pair when its answer has come.
  * SETSOCKOPT of a filter: the flat array of struct sock_filter.
+ * A connection is made at <run directory>/ctl, which the owner and root may do; or by a record on a
+ * token with one end of a SEQPACKET pair: programs keep their network when they give up their user.
  * Tokens (NS_NEW, NS_SET; NS_SET with ino 0: a token of the own namespace): one end of a pair, to
  * be kept open and inherited across fork and exec by each process of the namespace, without
  * FD_CLOEXEC; its number stands in WEFT_NETNS. The instance ends, unless kept, when the last

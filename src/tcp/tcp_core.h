@@ -744,6 +744,9 @@ void tcp_metrics_save(struct tcp_sock *tp); /* at its end: tcp_update_metrics */
 bool tcp_metrics_peer_ok(struct net *net, uint32_t raddr, uint32_t laddr);
 void tcp_metrics_fastopen_get(struct tcp_sock *tp, uint16_t *mss, struct tcp_fo_cookie *c);
 void tcp_metrics_fastopen_set(struct tcp_sock *tp, uint16_t mss, const struct tcp_fo_cookie *c);
+/* The SYN with data got lost; or the peer gave no cookie: which kind of option to try next (1: the
+ * experimental one, 2: the standard one for good). */
+void tcp_metrics_fastopen_failed(struct tcp_sock *tp, uint16_t mss, bool syn_lost, uint8_t try_exp);
 int tcp_metrics_init(struct tcp_core *core);
 void tcp_metrics_fini(struct tcp_core *core);
 extern const struct sysctl_row tcp_sysctl[];
