@@ -176,7 +176,13 @@ void sock_put(struct sock *sk)
 	if (!sk || --sk->refs)
 		return;
 	sk->wake = NULL;
-	sock_close(sk);
+	if (!sk->dead) {
+		/* the protocol may go on with it for a while */
+		sk->refs = 1;
+		sock_close(sk);
+		if (--sk->refs)
+			return;
+	}
 	while ((rx = sock_dequeue(sk)))
 		sock_rx_free(sk->weft->worker[0], rx);
 	net_put(sk->net);

@@ -47,7 +47,9 @@ struct sock_msg {
 struct sock_ops {
 	size_t size; /* of the protocol's struct, whose first member is struct sock */
 	int (*init)(struct sock *sk);
-	void (*release)(struct sock *sk); /* leaves every table; memory goes after a grace period */
+	/* Leaves every table; memory goes after a grace period. A protocol that has still to talk
+	 * to its peer takes a reference of its own. */
+	void (*release)(struct sock *sk);
 	int (*bind)(struct sock *sk, const struct sockaddr *addr, size_t len);
 	int (*connect)(struct sock *sk, const struct sockaddr *addr, size_t len);
 	/* *len: in the room, out the size. */

@@ -135,7 +135,8 @@ enum {
 	ICSK_ACK_TIMER = 2,
 	ICSK_ACK_PUSHED = 4,
 	ICSK_ACK_PUSHED2 = 8,
-	ICSK_ACK_NOW = 16
+	ICSK_ACK_NOW = 16,
+	ICSK_ACK_NOMEM = 32
 };
 enum {
 	ICSK_TIME_NONE,
@@ -202,6 +203,7 @@ struct tcp_sock {
 		uint32_t rtt_us, seq;
 		uint64_t time;
 	} rcv_rtt_est;
+	uint32_t rcv_rtt_last_tsecr;
 	struct tcp_rx_opts rx_opt;
 	struct tcp_sack_block duplicate_sack, selective_acks[TCP_MAX_SACKS];
 	struct {
@@ -211,6 +213,7 @@ struct tcp_sock {
 		uint64_t lrcvtime;
 		uint16_t last_seg_size, rcv_mss;
 	} ack;
+	bool quickack_route; /* the route asks for ACKs at once */
 	uint8_t compressed_ack, dup_ack_counter;
 	uint32_t compressed_ack_rcv_nxt;
 	uint64_t last_oow_ack_time; /* of out-of-window duplicates, for the rate limit */
@@ -228,7 +231,9 @@ struct tcp_sock {
 	uint32_t tsoffset, tcp_tx_delay;
 	uint8_t nonagle;   /* enum tcp_nonagle */
 	uint8_t ecn_flags; /* enum tcp_ecn */
-	bool repair, fin_queued, urg_mode;
+	bool repair, fin_queued, fin_wanted;
+	uint16_t soft_error; /* of ICMP: told when the connection times out */
+	uint16_t total_rto;
 	uint32_t notsent_lowat, write_space_wanted;
 
 	/* RTT and RTO (RFC 6298, Linux's mdev) */
@@ -264,6 +269,8 @@ struct tcp_sock {
 		bool dsack_seen, advanced;
 	} rack;
 	struct tcp_sack_block recv_sack_cache[4];
+	uint32_t highest_sack;	  /* end of the highest SACKed data; see tcp_highest_sack() */
+	uint32_t retransmit_hint; /* nothing before it is lost and not sent again */
 
 	/* delivery rate and pacing */
 	uint32_t delivered, delivered_ce, lost, app_limited;
@@ -293,6 +300,8 @@ struct tcp_sock {
 	struct tcp_fo_cookie *fo_cookie; /* of the SYN being made; NULL */
 	uint32_t fo_qlen_max;		 /* TCP_FASTOPEN of a listener */
 	struct tcp_fastopen_ctx *fastopen_ctx;
+	const struct sock_msg *fo_msg; /* of MSG_FASTOPEN, while it is being sent */
+	size_t fo_copied;
 	uint8_t *saved_syn; /* saved_syn_len bytes of headers (TCP_SAVED_SYN); NULL */
 	uint32_t saved_syn_len;
 
@@ -454,6 +463,11 @@ static inline bool tcp_in_initial_slowstart(const struct tcp_sock *tp)
 static inline uint32_t tcp_wnd_end(const struct tcp_sock *tp)
 {
 	return tp->snd_una + tp->snd_wnd;
+}
+/* Is urgent data not acknowledged yet? */
+static inline bool tcp_urg_mode(const struct tcp_sock *tp)
+{
+	return tp->snd_una != tp->snd_up;
 }
 static inline bool tcp_is_sack(const struct tcp_sock *tp)
 {
@@ -642,6 +656,7 @@ void tcp_error(struct worker *w, struct netdev *dev, struct pkt *p, uint8_t type
 void tcp_rcv(struct tcp_sock *tp, struct netdev *dev, struct pkt *p, struct tcp_rx *rx);
 /* The connection is over: err to the application (0: none), tables left. */
 void tcp_done(struct tcp_sock *tp);
+void tcp_done_error(struct tcp_sock *tp, int err);
 void tcp_reset(struct tcp_sock *tp, int err);
 void tcp_set_state(struct tcp_sock *tp, enum tcp_state s);
 /* An RST in answer to a segment that has no connection. Borrows. */
@@ -671,6 +686,14 @@ uint32_t tcp_select_window(struct tcp_sock *tp); /* the window field, scaled; mo
 /* Advertise more after the application has read `copied` bytes? */
 void tcp_cleanup_rbuf(struct tcp_sock *tp, size_t copied);
 void tcp_rcv_space_adjust(struct tcp_sock *tp);
+/* Bytes of window the free buffer makes; what of the offered window is left. */
+uint32_t tcp_free_window(const struct tcp_sock *tp);
+static inline uint32_t tcp_receive_window(const struct tcp_sock *tp)
+{
+	int32_t win = (int32_t)(tp->rcv_wup + tp->rcv_wnd - tp->rcv_nxt);
+
+	return (uint32_t)MAX(win, 0);
+}
 void tcp_data_purge(struct tcp_sock *tp); /* frees all that was received */
 void tcp_init_buffer_space(struct tcp_sock *tp);
 
@@ -678,9 +701,7 @@ void tcp_init_buffer_space(struct tcp_sock *tp);
 void tcp_send_ack(struct tcp_sock *tp);
 /* An ACK that tells rcv_nxt instead of the socket's: what is pending stays pending (DCTCP). */
 void tcp_send_ack_at(struct tcp_sock *tp, uint32_t rcv_nxt);
-void tcp_send_delayed_ack(struct tcp_sock *tp);
 void tcp_push_pending(struct tcp_sock *tp); /* sends what may go */
-void tcp_write_xmit(struct tcp_sock *tp, int push_one);
 void tcp_xmit_retransmit_queue(struct tcp_sock *tp);
 int tcp_retransmit_seg(struct tcp_sock *tp, unsigned i, unsigned segs);
 void tcp_send_loss_probe(struct tcp_sock *tp);
@@ -690,6 +711,8 @@ int tcp_write_wakeup(struct tcp_sock *tp, int mib);
 void tcp_send_fin(struct tcp_sock *tp);
 void tcp_send_active_reset(struct tcp_sock *tp);
 int tcp_send_syn(struct tcp_sock *tp);
+/* A Fast Open child's SYN-ACK once more. */
+void tcp_retransmit_synack(struct tcp_sock *tp);
 int tcp_send_synack(struct tcp_sock *tp); /* crossed SYNs, Fast Open */
 /* A SYN-ACK for a request (also a cookie's): NULL without memory. fo: cookie to give, or NULL. */
 struct pkt *tcp_make_synack(struct worker *w, struct tcp_sock *listener, struct tcp_req *r,
@@ -706,6 +729,23 @@ int tcp_shutdown(struct sock *sk, int how);
 void tcp_release(struct sock *sk); /* close(2): graceful, or not (SO_LINGER 0, unread data) */
 void tcp_write_space(struct tcp_sock *tp);
 size_t tcp_sendspace(const struct sock *sk);
+int tcp_send_pkt(struct sock *sk, struct pkt *p, int flags);
+ssize_t tcp_send_stream(struct tcp_sock *tp, const uint8_t *data, size_t len, int flags);
+/* An orphan's end. */
+void tcp_destroy(struct tcp_sock *tp);
+
+/* ---- tcp_recv.c: struct sock_stream_ops ---- */
+ssize_t tcp_peek(struct sock *sk, struct iovec *iov, unsigned n, unsigned *count);
+void tcp_consume(struct sock *sk, size_t len);
+ssize_t tcp_recv(struct sock *sk, void *buf, size_t len, int flags);
+uint32_t tcp_poll(const struct sock *sk);
+
+/* ---- tcp_syndata.c: Fast Open, the client's half (RFC 7413 4.2) ---- */
+ssize_t tcp_sendmsg_fastopen(struct tcp_sock *tp, const struct sock_msg *m);
+/* Sends the SYN of the queue's head with as much of fo_msg as fits. 0 or -errno. */
+int tcp_send_syn_data(struct tcp_sock *tp);
+/* The SYN-ACK has come. True: data goes again, and with it the ACK. */
+bool tcp_fastopen_synack(struct tcp_sock *tp, struct tcp_fo_cookie *foc);
 
 /* ---- tcp_errq.c: MSG_ZEROCOPY and SO_TIMESTAMPING ---- */
 /* SO_TIMESTAMPING was set. */
