@@ -58,6 +58,7 @@ static struct tcp_sock *child_alloc(const struct tcp_sock *listener)
 	sk->sndbuf = listener->in.sk.sndbuf;
 	sk->rcvbuf = listener->in.sk.rcvbuf;
 	inherit_options(c, listener);
+	sk->weft->tcp->n_socks++;
 	return c;
 }
 
@@ -119,7 +120,7 @@ static void set_options(struct tcp_sock *c, const struct tcp_req *r)
 	c->ecn_flags = r->ecn_ok ? TCP_ECN_OK : 0;
 	if (r->tstamp_ok) {
 		c->rx_opt.ts_recent = r->ts_recent;
-		c->rx_opt.ts_recent_stamp = tcp_now(c) / NSEC_PER_SEC;
+		c->rx_opt.ts_recent_stamp = tcp_seconds(tcp_now(c));
 		c->tcp_header_len += 12;
 	}
 }
@@ -201,9 +202,6 @@ void tcp_child_process(struct tcp_sock *listener, struct tcp_sock *child, struct
 {
 	struct sock *sk = &listener->in.sk;
 
-	child->segs_in++;
-	if (rx->len)
-		child->data_segs_in++;
 	/* The accept queue's reference keeps it, whatever happens to the connection. */
 	tcp_rcv(child, dev, p, rx);
 	if (child->node.state != TCP_SYN_RECV && sk->wake)

@@ -443,6 +443,11 @@ static inline uint64_t tcp_now(const struct tcp_sock *tp)
 {
 	return tp->w->now;
 }
+/* The clock of ts_recent_stamp, in which 0 is never: s. */
+static inline uint64_t tcp_seconds(uint64_t now)
+{
+	return now / NSEC_PER_SEC + 1;
+}
 /* The clock of the time stamp option: ms. */
 static inline uint32_t tcp_time_stamp(const struct tcp_sock *tp)
 {
@@ -622,7 +627,7 @@ void tcp_child_gone(struct tcp_sock *child);
 /* The time stamp of a SYN-ACK: of a cookie's, its lowest bits say what the SYN's options were. */
 uint32_t tcp_cookie_tsval(const struct tcp_req *r, uint64_t now);
 /* A segment for a Fast Open child in SYN_RECV (tcp_check_req with fastopen): true: go on with it;
- * false: it is dealt with; drop it. Borrows p. */
+ * false: it is dealt with; drop it. Borrows p (data at the payload). */
 bool tcp_fastopen_check(struct tcp_sock *child, struct netdev *dev, struct pkt *p,
 			struct tcp_rx *rx);
 /* SYN-ACK timeouts of a Fast Open child go on from tcp_timer.c: sends it again. */

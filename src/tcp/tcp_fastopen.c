@@ -228,10 +228,13 @@ bool tcp_fastopen_check(struct tcp_sock *child, struct netdev *dev, struct pkt *
 			struct tcp_rx *rx)
 {
 	struct tcp_rx_opts seen;
+	struct pkt at_header = *p;
 
 	if (!child->fastopen_rsk)
 		return true;
-	return tcp_req_check(child->fastopen_rsk, child, dev, p, rx, &seen) == TCP_REQ_CHILD;
+	pkt_push(&at_header, rx->hlen);
+	return tcp_req_check(child->fastopen_rsk, child, dev, &at_header, rx, &seen) ==
+	       TCP_REQ_CHILD;
 }
 
 void tcp_retransmit_synack(struct tcp_sock *tp)

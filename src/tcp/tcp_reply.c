@@ -15,7 +15,7 @@ bool tcp_seg_in_window(const struct tcp_rx *rx, uint32_t from, uint32_t to)
 
 bool tcp_opts_paws_reject(const struct tcp_rx_opts *o, bool rst, uint64_t now)
 {
-	uint64_t s = now / NSEC_PER_SEC;
+	uint64_t s = tcp_seconds(now);
 
 	if ((int32_t)(o->ts_recent - o->rcv_tsval) <= 0)
 		return false;

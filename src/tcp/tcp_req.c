@@ -194,7 +194,7 @@ static struct clock_check check_clock(const struct tcp_req *r, bool child, struc
 	if (seen->rcv_tsecr && r->tstamp_ok && !child)
 		c.tsecr_reject = !between(seen->rcv_tsecr, r->snt_tsval_first, r->snt_tsval_last);
 	/* The true stamp is not kept; about when the last SYN-ACK went is near enough. */
-	uint64_t s = r->w->now / NSEC_PER_SEC, ago = timeout(r) / NSEC_PER_SEC;
+	uint64_t s = tcp_seconds(r->w->now), ago = timeout(r) / NSEC_PER_SEC;
 
 	seen->ts_recent_stamp = s > ago ? s - ago : 0;
 	c.paws_reject = tcp_opts_paws_reject(seen, rx->flags & TCPHDR_RST, r->w->now);

@@ -295,15 +295,21 @@ int tcp_shutdown(struct sock *sk, int how)
 
 	if (how < SHUT_RD || how > SHUT_RDWR)
 		return -EINVAL;
+	if (tp->ss_state == SS_CONNECTING)
+		tp->ss_state = TCPF(tp->node.state) & (TCPF(TCP_SYN_SENT) | TCPF(TCP_SYN_RECV) |
+						       TCPF(TCP_CLOSE))
+				       ? SS_DISCONNECTING
+				       : SS_CONNECTED;
 	switch (tp->node.state) {
 	case TCP_CLOSE:
 		return -ENOTCONN;
 	case TCP_LISTEN:
-		if (bits & 1)
-			tcp_disconnect(tp);
-		break;
+		if (!(bits & 1))
+			break;
+		/* fall through */
 	case TCP_SYN_SENT:
 		tcp_disconnect(tp);
+		tp->ss_state = SS_UNCONNECTED;
 		break;
 	default:
 		sk->shut |= bits;

@@ -37,8 +37,7 @@ void tcp_done(struct tcp_sock *tp)
 		tcp_mib(tp)[MIB_Tcp_AttemptFails]++;
 	tcp_set_state(tp, TCP_CLOSE);
 	tcp_timers_stop(tp);
-	if (tp->parent)
-		tcp_child_gone(tp);
+	tcp_child_gone(tp);
 	tp->in.sk.shut = 3;
 	if (tp->orphan) {
 		tcp_destroy(tp);

@@ -121,7 +121,7 @@ static void new_tsval(struct tcp_tw *tw, const struct tcp_rx_opts *o)
 	if (!o->saw_tstamp)
 		return;
 	tw->ts_recent = o->rcv_tsval;
-	tw->ts_recent_stamp = tw->w->now / NSEC_PER_SEC;
+	tw->ts_recent_stamp = tcp_seconds(tw->w->now);
 }
 
 static enum tw_verdict out_of_window(struct tcp_tw *tw, const struct tcp_rx *rx, int mib)
