@@ -87,6 +87,7 @@ static int op_socket(struct call *k)
 		return err;
 	sk->pid = (uint32_t)k->c->pid;
 	sk->uid = k->c->uid;
+	sk->privileged = k->c->uid == geteuid();
 	k->r->rep.arg0 = sk->id;
 	err = end_new(k->c->ns, sk, type & SOCK_NONBLOCK, &k->r->fd);
 	if (err)
@@ -173,6 +174,8 @@ static int op_setsockopt(struct call *k)
 
 	if (!err && k->req->arg0 == SOL_SOCKET)
 		end_sized(k->end);
+	if (k->end->stream)
+		k->sk->oobinline = true; /* the pair does otherwise if it is to */
 	return err;
 }
 

@@ -21,9 +21,13 @@
  * When both ways are shut down, the pair reads as if it were closed (EPOLLHUP), and goes on to:
  *from then on it is watched by edges, and whether the program is still there is seen by its name.
  *
+ * Urgent data keeps its place: the socket is told to leave it in line, and the pair, which knows of
+ * it too (MSG_OOB, where the host's kernel has it), shows it as the program has asked.
+ *
  * Listeners are in listener.c.
  */
 #include <errno.h>
+#include <linux/sockios.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -162,7 +166,8 @@ static void drop_junk(struct end *e)
 static void take_end(struct end *e)
 {
 	e->stream->in_done = true;
-	if (!(e->sk->shut & 2))
+	/* closing may be more than that: a reset */
+	if (!(e->sk->shut & 2) && !e->stream->gone)
 		sock_shutdown(e->sk, SHUT_WR);
 }
 
@@ -206,11 +211,21 @@ size_t stream_waiting(const struct end *e)
 
 /* ---- to the program ---- */
 
+/* The next byte is urgent. */
+static bool at_mark(struct end *e)
+{
+	int mark = 0;
+
+	return unlikely(poll_of(e) & SOCK_POLL_PRI) &&
+	       !sock_ioctl(e->sk, SIOCATMARK, &mark, sizeof(mark)) && mark;
+}
+
 /* Bytes shown, of which the pair took *took. */
 static ssize_t give_some(struct end *e, ssize_t *took)
 {
 	struct iovec iov[GIVE_IOV];
 	unsigned n = 0;
+	bool urgent = at_mark(e);
 	ssize_t shown = ops_of(e)->peek(e->sk, iov, GIVE_IOV, &n);
 
 	if (shown <= 0) {
@@ -219,8 +234,12 @@ static ssize_t give_some(struct end *e, ssize_t *took)
 			e->sk->error = (int)-shown;
 		return 0;
 	}
-	struct msghdr m = {.msg_iov = iov, .msg_iovlen = n};
-	*took = sendmsg(e->fd.fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+	struct msghdr m = {.msg_iov = iov, .msg_iovlen = urgent ? 1 : n};
+	if (urgent)
+		iov[0].iov_len = 1;
+	*took = sendmsg(e->fd.fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL | (urgent ? MSG_OOB : 0));
+	if (*took < 0 && errno == EOPNOTSUPP)
+		*took = sendmsg(e->fd.fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
 	return shown;
 }
 
@@ -282,27 +301,25 @@ static bool has_failed(const struct end *e)
 
 static void decided(struct end *e)
 {
-	if (!is_decided(e))
+	if (!e->stream->undecided || !is_decided(e))
 		return;
 	e->stream->undecided = false;
 	e->stream->failed = has_failed(e);
 	drop_junk(e);
 }
 
-/* As Linux's inet_stream_connect does when it has waited. */
-static int connect_result(struct end *e)
+/* What the stack said of a connect that is not under way: the socket has changed, or not. */
+static void connect_told(struct end *e, int err)
 {
 	struct stream *st = e->stream;
-	const struct sockaddr none = {.sa_family = AF_UNSPEC};
 
-	if (!has_failed(e)) {
+	if (!err) {
 		st->state = SS_CONNECTED;
-		return 0;
+		st->failed = false;
+	} else if (st->state == SS_CONNECTING) {
+		st->state = SS_UNCONNECTED;
 	}
-	int err = sock_take_error(e->sk);
-	st->state = SS_UNCONNECTED;
-	sock_connect(e->sk, &none, sizeof(none));
-	return err ? err : -ECONNABORTED;
+	stream_watch(e);
 }
 
 /* connect(2) with AF_UNSPEC: the connection is over, and there may be another. */
@@ -330,32 +347,31 @@ int stream_connect(struct end *e, const struct sockaddr *a, size_t len, bool non
 		return -EINVAL;
 	if (a->sa_family == AF_UNSPEC)
 		return disconnect(e, a, len);
-	if (st->state == SS_CONNECTED || st->listener)
-		return -EISCONN;
-	if (first) {
+	if (!st->undecided) {
 		int err = sock_connect(e->sk, a, len);
-		if (err && err != -EINPROGRESS)
+		if (err != -EINPROGRESS) {
+			connect_told(e, err);
 			return err;
+		}
 		st->state = SS_CONNECTING;
 		st->undecided = true;
 		st->failed = false;
 		daemon_settle(e->d);
 	}
-	if (st->undecided && is_decided(e))
-		decided(e);
+	decided(e);
 	stream_watch(e);
 	if (st->undecided) {
+		*how = first ? WEFT_CONNECT_WAIT : WEFT_CONNECT_BUSY;
 		if (first)
 			st->junk = WEFT_STREAM_JUNK;
-		*how = first ? WEFT_CONNECT_WAIT : WEFT_CONNECT_BUSY;
 		return 0;
 	}
 	if (first && nonblock) {
 		*how = WEFT_CONNECT_SOON;
 		return 0;
 	}
-	int err = connect_result(e);
-	stream_watch(e);
+	int err = sock_connect(e->sk, a, len);
+	connect_told(e, err);
 	return err;
 }
 
@@ -428,8 +444,7 @@ void stream_flush(struct end *e)
 		stream_watch(e);
 		return;
 	}
-	if (st->undecided)
-		decided(e);
+	decided(e);
 	if (!st->gone)
 		stream_give(e);
 	if (st->in_wait)
@@ -493,6 +508,7 @@ int stream_init(struct end *e)
 	if (!st)
 		return -ENOMEM;
 	st->segs = 1;
+	e->sk->oobinline = true;
 	e->stream = st;
 	e->fd.ready = on_stream;
 	return 0;

@@ -51,8 +51,9 @@ static bool is_timeout(int level, int name)
 /* What the pair of a stream must know, too. */
 static bool is_pair_opt(int level, int name)
 {
-	return level == SOL_SOCKET && (name == SO_RCVLOWAT || name == SO_SNDBUF ||
-				       name == SO_SNDBUFFORCE || name == SO_PEEK_OFF);
+	return level == SOL_SOCKET &&
+	       (name == SO_RCVLOWAT || name == SO_SNDBUF || name == SO_SNDBUFFORCE ||
+		name == SO_PEEK_OFF || name == SO_OOBINLINE);
 }
 
 static int set_opt(const struct shim_sock *s, int fd, int level, int name, const void *val,
@@ -92,6 +93,8 @@ SHIM_API int getsockopt(int fd, int level, int name, void *val, socklen_t *len)
 	struct shim_sock s;
 
 	if (!shim_sock(fd, &s))
+		return REAL(getsockopt)(fd, level, name, val, len);
+	if (s.type == SOCK_STREAM && level == SOL_SOCKET && name == SO_OOBINLINE)
 		return REAL(getsockopt)(fd, level, name, val, len);
 	if (!len)
 		return shim_ret(-EFAULT);

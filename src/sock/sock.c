@@ -111,6 +111,8 @@ struct sock *sock_clone(const struct sock *listener)
 	sk->refs = 1;
 	sk->inflight = 1;
 	sk->dead = false;
+	sk->listens = false;
+	sk->accept_handed = 0;
 	sk->shut = 0;
 	sk->rx_head = NULL;
 	sk->rx_tail = &sk->rx_head;

@@ -134,6 +134,8 @@ struct sock {
 	/* of a listener: accepted by its end, but no program has taken them yet; they count towards
 	 * the backlog */
 	unsigned accept_handed;
+	bool listens;	 /* SO_ACCEPTCONN; the protocol sets it */
+	bool privileged; /* its owner may do what takes CAP_NET_BIND_SERVICE: others ask uid */
 
 	/* options */
 	size_t rcvbuf, sndbuf;

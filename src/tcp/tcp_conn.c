@@ -17,7 +17,7 @@
 static bool port_forbidden(const struct sock *sk, uint16_t num)
 {
 	return num && num < READ_ONCE(sk->net->ip4->unprivileged_port_start) &&
-	       sk->uid != PROT_SOCK_OWNER;
+	       sk->uid != PROT_SOCK_OWNER && !sk->privileged;
 }
 
 int tcp_bind(struct sock *sk, const struct sockaddr *a, size_t len)

@@ -38,6 +38,7 @@ static int listen_start(struct tcp_sock *tp, unsigned backlog)
 	tp->ack.rcv_mss = TCP_MIN_MSS;
 	/* Whether the port may be had depends on the state: set, but not found by anybody yet. */
 	tp->node.state = TCP_LISTEN;
+	tp->in.sk.listens = true;
 	tp->listen = l;
 	err = tcp_port_get(tp, tp->in.num);
 	if (!err)

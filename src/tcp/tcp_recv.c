@@ -108,6 +108,8 @@ void tcp_consume(struct sock *sk, size_t len)
 	tp->copied_seq += (uint32_t)len;
 	trim_queue(tp);
 	skip_urgent(tp);
+	if (unlikely(tp->urg_data) && after(tp->copied_seq, tp->urg_seq))
+		tp->urg_data = 0;
 	tcp_rcv_space_adjust(tp);
 	tcp_cleanup_rbuf(tp, len);
 }

@@ -25,6 +25,7 @@ void tcp_set_state(struct tcp_sock *tp, enum tcp_state s)
 		mib[MIB_Tcp_CurrEstab]--;
 	WRITE_ONCE(tp->node.state, (uint8_t)s);
 	if (s == TCP_CLOSE && was != TCP_CLOSE) {
+		tp->in.sk.listens = false;
 		tcp_hash_del(tp->in.sk.weft->tcp, &tp->node);
 		if (tp->port && !tp->in.port_bound)
 			tcp_port_put(tp);
