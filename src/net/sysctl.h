@@ -60,8 +60,8 @@ void *sysctl_where(struct net *net, const struct sysctl_row *r, struct netdev *d
 		   const char *which);
 uint16_t sysctl_mode(const struct net *net, const struct sysctl_row *r);
 
-/* Reads and writes one value as text, as cat and echo would. 0 or -errno (-EINVAL for a bad value,
- * with nothing stored). */
+/* Reads and writes one value as text, as cat and echo would. 0 or -errno (-EINVAL for a bad value;
+ * of several, those before it are stored, as in Linux). */
 int sysctl_show(struct net *net, const struct sysctl_row *r, struct netdev *dev, const char *which,
 		FILE *out);
 int sysctl_store(struct net *net, const struct sysctl_row *r, struct netdev *dev, const char *which,

@@ -420,13 +420,16 @@ int sock_somaxconn(const struct net *net)
 	return net->sock->somaxconn;
 }
 
+void sock_show_used(struct net *net, FILE *out)
+{
+	fprintf(out, "sockets: used %u\n", net->sock->n_socks);
+}
+
 void sock_show(struct net *net, FILE *out)
 {
 	unsigned n_frags;
 	uint64_t mem;
 
-	fprintf(out, "sockets: used %u\n", net->sock->n_socks);
-	fprintf(out, "TCP: inuse 0 orphan 0 tw 0 alloc 0 mem 0\n");
 	fprintf(out, "UDP: inuse %u mem 0\n", count(net, SOCK_DGRAM, IPPROTO_UDP));
 	fprintf(out, "UDPLITE: inuse 0\n");
 	fprintf(out, "RAW: inuse %u\n", count(net, SOCK_RAW, 0));

@@ -239,7 +239,8 @@ static inline unsigned long sock_ino(const struct sock *sk)
 /* net.core's rmem_max and somaxconn. */
 int sock_rmem_max(const struct weft *weft);
 int sock_somaxconn(const struct net *net);
-/* /proc/net/sockstat */
+/* /proc/net/sockstat: the line before that of TCP, and those behind it */
+void sock_show_used(struct net *net, FILE *out);
 void sock_show(struct net *net, FILE *out);
 /* Runs the socket's filter: bytes to keep, 0 reject, UINT32_MAX without a filter. RCU. */
 uint32_t sock_filter(const struct sock *sk, const struct pkt *p, const struct netdev *dev);

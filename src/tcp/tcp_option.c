@@ -521,15 +521,15 @@ static int get_cc_info(struct tcp_sock *tp, void *val, size_t *len)
 	return put(val, len, info, n);
 }
 
+/* The namespace's are not told here. */
 static int get_fastopen_key(const struct tcp_sock *tp, void *val, size_t *len)
 {
-	const struct tcp_net *tn = settings(tp);
 	const struct tcp_fastopen_ctx *ctx = tp->fastopen_ctx;
 
-	if (ctx)
-		return put(val, len, ctx->key, ctx->n * sizeof(ctx->key[0]));
-	return put(val, len, tn->fastopen_key,
-		   (tn->has_fastopen_key + tn->has_fastopen_key2) * sizeof(tn->fastopen_key[0]));
+	*len = ctx ? MIN(*len, ctx->n * sizeof(ctx->key[0])) : 0;
+	if (*len)
+		memcpy(val, ctx->key, *len);
+	return 0;
 }
 
 /* Given once. */

@@ -86,11 +86,12 @@ static void remember(struct tcp_sock *tp, struct tcp_fo_cookie *foc, bool data)
 
 	if (!tp->syn_fastopen)
 		foc->len = -1; /* not asked for */
-	else if (tp->total_retrans && foc->len < 0 && data)
+	if (tp->syn_fastopen && tp->total_retrans && foc->len < 0 && data)
 		tcp_metrics_fastopen_failed(tp, mss, true, 0);
-	else if (!tp->total_retrans && foc->len < 0 && !tp->syn_data)
+	else if (tp->syn_fastopen && !tp->total_retrans && foc->len < 0 && !tp->syn_data)
 		tcp_metrics_fastopen_failed(tp, mss, false, exp ? 2 : 1);
-	tcp_metrics_fastopen_set(tp, mss, foc);
+	else
+		tcp_metrics_fastopen_set(tp, mss, foc);
 }
 
 bool tcp_fastopen_synack(struct tcp_sock *tp, struct tcp_fo_cookie *foc)
