@@ -26,8 +26,8 @@
 #endif
 
 /* Each argument is looked at once; the names are new in each use, so that uses may nest. */
-#define PASTE_(a, b)	  a##b
-#define PASTE(a, b)	  PASTE_(a, b)
+#define PASTE_(a, b) a##b
+#define PASTE(a, b)  PASTE_(a, b)
 #define PICK(a, b, op, n)                                                                          \
 	({                                                                                         \
 		__typeof__(a) PASTE(a_, n) = (a);                                                  \

@@ -394,7 +394,7 @@ struct tcp_core {
 	struct cds_lfht *listeners; /* by namespace, address and port: see tcp_listener.c */
 	struct cds_lfht *dests;	    /* tcp_dest.c */
 	unsigned n_dests;
-	uint32_t *table_perturb;    /* RFC 6056 3.3.4; NULL until somebody connects */
+	uint32_t *table_perturb; /* RFC 6056 3.3.4; NULL until somebody connects */
 	struct ip4_proto proto;
 	/* of the machine, as in Linux */
 	uint64_t mem_pages[3];		   /* tcp_mem */
