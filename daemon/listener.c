@@ -49,7 +49,7 @@ static int send_record(struct end *e, const struct sock *child, int fd)
 	struct cmsghdr *cm = CMSG_FIRSTHDR(&m);
 	size_t len = sizeof(a.name);
 
-	if (!sock_getname((struct sock *)child, true, (struct sockaddr *)a.name, &len))
+	if (!sock_accepted_name((struct sock *)child, (struct sockaddr *)a.name, &len))
 		a.name_len = (uint32_t)len;
 	cm->cmsg_level = SOL_SOCKET;
 	cm->cmsg_type = SCM_RIGHTS;

@@ -187,7 +187,7 @@ static int face_accept(void *user, int fd, struct sockaddr *addr, socklen_t *add
 		return (int)drill_return(d, err);
 	if (addr) {
 		size_t len = *addr_len;
-		if (!sock_getname(child, true, addr, &len))
+		if (!sock_accepted_name(child, addr, &len))
 			*addr_len = (socklen_t)len;
 	}
 	return (int)drill_return(d, file_new(d, child, 0));

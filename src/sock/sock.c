@@ -219,6 +219,11 @@ int sock_getname(struct sock *sk, bool peer, struct sockaddr *a, size_t *len)
 	return sk->ops->getname ? sk->ops->getname(sk, peer, a, len) : -EOPNOTSUPP;
 }
 
+int sock_accepted_name(struct sock *sk, struct sockaddr *a, size_t *len)
+{
+	return sk->ops->stream ? sk->ops->stream->accepted_name(sk, a, len) : -EOPNOTSUPP;
+}
+
 ssize_t sock_sendmsg(struct sock *sk, const struct sock_msg *m)
 {
 	if (m->name_len > sizeof(struct sockaddr_storage))

@@ -112,6 +112,8 @@ struct sock_stream_ops {
 	/* recv(2) with MSG_PEEK, MSG_OOB, MSG_TRUNC; never waits. Bytes, 0 at the end, -errno. */
 	ssize_t (*recv)(struct sock *sk, void *buf, size_t len, int flags);
 	uint32_t (*poll)(const struct sock *sk); /* enum sock_poll */
+	/* The peer's name, whatever has become of it: accept(2). */
+	int (*accepted_name)(struct sock *sk, struct sockaddr *a, size_t *len);
 };
 
 struct sock {
@@ -190,6 +192,8 @@ void sock_close(struct sock *sk);
 int sock_bind(struct sock *sk, const struct sockaddr *a, size_t len);
 int sock_connect(struct sock *sk, const struct sockaddr *a, size_t len);
 int sock_getname(struct sock *sk, bool peer, struct sockaddr *a, size_t *len);
+/* The peer of what sock_accept() gave: even of one that has ended since. */
+int sock_accepted_name(struct sock *sk, struct sockaddr *a, size_t *len);
 ssize_t sock_sendmsg(struct sock *sk, const struct sock_msg *m);
 /* SOL_SOCKET here, the rest by ops. The kernel's checks and error numbers. */
 int sock_setsockopt(struct sock *sk, int level, int name, const void *val, size_t len);

@@ -73,6 +73,7 @@ static const struct sock_stream_ops stream_ops = {
 	.consume = tcp_consume,
 	.recv = tcp_recv,
 	.poll = tcp_poll,
+	.accepted_name = tcp_accepted_name,
 };
 
 static const struct sock_ops tcp_ops = {

@@ -65,6 +65,11 @@ int tcp_getname(struct sock *sk, bool peer, struct sockaddr *a, size_t *len)
 	return inet_getname(sk, peer, a, len);
 }
 
+int tcp_accepted_name(struct sock *sk, struct sockaddr *a, size_t *len)
+{
+	return inet_getname(sk, true, a, len);
+}
+
 /* ---- connect ---- */
 
 static void set_window_clamp(struct tcp_sock *tp)
@@ -349,7 +354,6 @@ static void forget_times(struct tcp_sock *tp)
 	tp->probes_tstamp = 0;
 	tp->last_oow_ack_time = 0;
 	memset(&tp->ack, 0, sizeof(tp->ack));
-	tp->ack.ato = TCP_ATO_MIN;
 	tp->ack.rcv_mss = TCP_MIN_MSS;
 }
 

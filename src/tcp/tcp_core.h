@@ -579,6 +579,7 @@ int tcp_connect_start(struct tcp_sock *tp);
  * options and, if the program chose them, its address and port. */
 int tcp_disconnect(struct tcp_sock *tp);
 int tcp_getname(struct sock *sk, bool peer, struct sockaddr *a, size_t *len);
+int tcp_accepted_name(struct sock *sk, struct sockaddr *a, size_t *len);
 /* RFC 6528: of a connection; *ts_off: of its time stamps. */
 uint32_t tcp_isn(struct worker *w, uint32_t saddr, uint32_t daddr, uint16_t sport, uint16_t dport,
 		 uint32_t *ts_off);

@@ -88,7 +88,6 @@ void tcp_init_sock(struct tcp_sock *tp)
 		tp->rtt_min_us[i] = UINT32_MAX;
 		tp->rtt_min_at[i] = tcp_time_stamp(tp);
 	}
-	tp->ack.ato = TCP_ATO_MIN;
 	tp->ack.rcv_mss = TCP_MIN_MSS;
 	tp->snd_cwnd = TCP_INIT_CWND;
 	tp->app_limited = UINT32_MAX;

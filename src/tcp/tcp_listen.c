@@ -34,7 +34,6 @@ static int listen_start(struct tcp_sock *tp, unsigned backlog)
 	CDS_INIT_LIST_HEAD(&l->fo_rst);
 	l->backlog = backlog;
 	memset(&tp->ack, 0, sizeof(tp->ack));
-	tp->ack.ato = TCP_ATO_MIN;
 	tp->ack.rcv_mss = TCP_MIN_MSS;
 	/* Whether the port may be had depends on the state: set, but not found by anybody yet. */
 	tp->node.state = TCP_LISTEN;
