@@ -65,8 +65,6 @@ struct sock_ops {
 	struct cbpf **(*reuse_prog)(struct sock *sk);
 	/* SO_BINDTODEVICE and SO_BINDTOIFINDEX have changed bound_if. Optional. */
 	void (*rebind)(struct sock *sk);
-	/* An option of SOL_SOCKET was set. Optional. */
-	void (*opt_set)(struct sock *sk, int name);
 	/* Protocol's own ioctls; -ENOIOCTLCMD (515) passes on to the devices'. */
 	int (*ioctl)(struct sock *sk, unsigned long cmd, void *arg, size_t len);
 	int (*shutdown)(struct sock *sk, int how);

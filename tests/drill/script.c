@@ -20,6 +20,7 @@
 
 #define PEER_ISN 4000000000u /* so that numbers wrap in what is long enough */
 #define LINE	 1024
+#define TICK	 (2 * NSEC_PER_MSEC) /* how much later than written a timer may be */
 
 void fail(const struct transcript *t, const char *fmt, ...)
 {
@@ -151,7 +152,7 @@ static void go_out(struct transcript *t, uint64_t when, char **words, unsigned n
 	struct talk *k = talk_of(t, &words, &n);
 
 	segment_read(t, words, n, k, &want);
-	if (!next_frame(t, when, &at, &got))
+	if (!next_frame(t, when + TICK, &at, &got))
 		fail(t, "nothing goes out");
 	learn(k, &got);
 	if (got.from != k->us || got.to != k->peer)
@@ -159,7 +160,7 @@ static void go_out(struct transcript *t, uint64_t when, char **words, unsigned n
 	bool same = segment_same(&want, &got, k, seen, sizeof(seen));
 	if (!same)
 		fail(t, "goes out: %s", seen);
-	if (at != when)
+	if (at < when)
 		fail(t, "goes out %.6f s early", (double)(when - at) / 1e9);
 }
 

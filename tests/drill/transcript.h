@@ -8,7 +8,7 @@
  *   +0   listen L 5                   a call and its arguments; `-> RESULT` says what it returns:
  *   +0   write C 3000 -> 3000         a number, the name of an error, or, of poll, of events
  *   +.1  < SA 0 ack 1 win 1000 mss 1460          a segment comes in
- *   +0   > A 1 ack 1                              a segment goes out, at this very time
+ *   +0   > A 1 ack 1                              a segment goes out, then or a tick later
  *   +.2  > nothing                               nothing has gone out since
  *   +0   info C snd_cwnd 10                      a field of TCP_INFO
  *   +0   sh sysctl -q net.ipv4.tcp_sack=0        a command
