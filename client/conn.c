@@ -24,10 +24,18 @@ static void path_at(char *to, int at)
 	strcpy(to, "/ctl");
 }
 
+/* A record must fit; the kernel doubles the number. */
+static void make_room(int fd)
+{
+	int size = WEFT_MSG_MAX;
+
+	syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+}
+
 int conn_open(const char *dir)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	int at = (int)syscall(SYS_openat, AT_FDCWD, dir, O_PATH | O_DIRECTORY | O_CLOEXEC), size;
+	int at = (int)syscall(SYS_openat, AT_FDCWD, dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (at < 0)
 		return -errno;
@@ -42,10 +50,38 @@ int conn_open(const char *dir)
 		/* a folder without a socket is one whose daemon died early */
 		return err == -ENOENT ? -ECONNREFUSED : err;
 	}
-	/* a record must fit; the kernel doubles the number */
-	size = WEFT_MSG_MAX;
-	syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	make_room(fd);
 	return fd;
+}
+
+int conn_open_by(int token)
+{
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = {0};
+	struct iovec iov = {"c", 1};
+	struct msghdr m = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = control.buf,
+			   .msg_controllen = sizeof(control.buf)};
+	struct cmsghdr *cm = CMSG_FIRSTHDR(&m);
+	int pair[2];
+
+	if (syscall(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return -errno;
+	cm->cmsg_level = SOL_SOCKET;
+	cm->cmsg_type = SCM_RIGHTS;
+	cm->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(cm), &pair[1], sizeof(int));
+	int err = syscall(SYS_sendmsg, token, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
+	syscall(SYS_close, pair[1]);
+	if (err) {
+		syscall(SYS_close, pair[0]);
+		return err;
+	}
+	make_room(pair[0]);
+	return pair[0];
 }
 
 static int take_fd(struct msghdr *m)

@@ -37,6 +37,9 @@ enum { CONN_IOV_MAX = 1020 };
 /* Connects to the daemon whose run directory is dir: a descriptor, close-on-exec, or -errno.
  * -ECONNREFUSED: the folder is there, but no daemon. */
 int conn_open(const char *dir);
+/* The same by a token, for those who may not enter the folder any more (setuid): whoever holds one
+ * belongs to the instance. */
+int conn_open_by(int token);
 /* Says HELLO: r->rep holds the answer. */
 int conn_hello(int fd, uint64_t ino, struct shim_req *r);
 /* Makes a request and takes its answer: 0 or the daemon's -errno. -EPIPE with r->gone: the daemon

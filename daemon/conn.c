@@ -1,9 +1,9 @@
 /*
  * conn: programs' connections: letting them in, taking requests, sending answers.
  *
- * Only the owner of the daemon, and root, are let in. A record that is no request ends its
- * connection, and so does an answer that the program has no room for: it broke the rule of one
- * request at a time.
+ * Only the owner of the daemon, root, and who holds a token are let in. A record that is no request
+ * ends its connection, and so does an answer that the program has no room for: it broke the rule of
+ * one request at a time.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -98,20 +98,13 @@ static void on_request(struct worker *w, struct worker_fd *f, uint32_t events)
 		conn_close(c);
 }
 
-static bool may_enter(int fd, struct ucred *peer)
-{
-	socklen_t len = sizeof(*peer);
-
-	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &len) &&
-	       (peer->uid == geteuid() || peer->uid == 0);
-}
-
-static void let_in(struct daemon *d, int fd)
+void conn_new(struct daemon *d, int fd)
 {
 	struct ucred peer;
+	socklen_t len = sizeof(peer);
 	struct conn *c;
 
-	if (!may_enter(fd, &peer) || !(c = calloc(1, sizeof(*c)))) {
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) || !(c = calloc(1, sizeof(*c)))) {
 		close(fd);
 		return;
 	}
@@ -130,13 +123,25 @@ static void let_in(struct daemon *d, int fd)
 	d->n_conns++;
 }
 
+static bool may_enter(int fd)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) &&
+	       (peer.uid == geteuid() || peer.uid == 0);
+}
+
 static void on_connect(struct worker *w, struct worker_fd *f, uint32_t events)
 {
 	struct daemon *d = container_of(f, struct daemon, ctl);
 	int fd = accept4(f->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	if (fd >= 0) {
-		let_in(d, fd);
+		if (may_enter(fd))
+			conn_new(d, fd);
+		else
+			close(fd);
 		return;
 	}
 	if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {

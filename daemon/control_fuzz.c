@@ -378,7 +378,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 		abort();
 	snprintf(place, sizeof(place), "%s/i", folder);
 	d.keep = true;
-	if (daemon_make_dirs(place) || daemon_open(&d, place, "fuzz", 0))
+	d.dir = place;
+	d.name = "fuzz";
+	const struct weft_config c = {.now = clock_mono(), .seed = 1};
+
+	if (daemon_make_dirs(place) || daemon_open(&d, &c))
 		abort();
 	if (chdir(here)) /* the corpus is named from there */
 		abort();

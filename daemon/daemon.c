@@ -1,11 +1,13 @@
 /*
- * daemon: the parts of a daemon, made in order and undone.
+ * daemon: the parts of a daemon, made in written order and undone in mirror order.
  *
  * The folder of the instance is renamed away before anything is closed, so whoever finds the folder
  * under its name finds a daemon that lives or one that died, never one that is about to go.
+ *
+ * Whoever holds the daemon steps its instance and lets its descriptors be served: main.c by the
+ * clock of the machine, others (a program that embeds the daemon, under a clock of its own) as
+ * they like.
  */
-#include "daemon.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,12 +17,13 @@
 #include <unistd.h>
 
 #include "ctl/nl.h"
+#include "daemon.h"
 
 #define FIRST_CLIENT (10 * NSEC_PER_SEC) /* a daemon that nobody comes to ends */
-#define SPIN	     (50 * NSEC_PER_USEC)
 
 void daemon_fd_closed(struct daemon *d)
 {
+	streams_retry(d);
 	if (!d->ctl_paused)
 		return;
 	d->ctl_paused = false;
@@ -69,27 +72,18 @@ static void tables_fini(struct daemon *d)
 	table_fini(&d->handles);
 }
 
-int daemon_open(struct daemon *d, const char *dir, const char *name, unsigned n_threads)
+int daemon_open(struct daemon *d, const struct weft_config *c)
 {
-	struct weft_config c = {
-		.n_threads = n_threads,
-		.now = clock_mono(),
-		.wall = clock_wall_offset(),
-		.spin_ns = SPIN,
-	};
 	int err;
 
-	d->dir = dir;
-	d->name = name;
 	d->recheck = UINT64_MAX;
-	d->deadline = c.now + FIRST_CLIENT;
+	d->deadline = c->now + FIRST_CLIENT;
 	d->buf = malloc(WEFT_MSG_MAX + 1);
 	d->out = malloc(WEFT_MSG_MAX);
 	d->scratch = malloc(WEFT_MSG_MAX);
 	if (!d->buf || !d->out || !d->scratch)
 		return -ENOMEM;
-	if (getrandom(&c.seed, sizeof(c.seed), 0) != sizeof(c.seed) ||
-	    getrandom(&d->id, sizeof(d->id), 0) != sizeof(d->id))
+	if (getrandom(&d->id, sizeof(d->id), 0) != sizeof(d->id))
 		return -errno;
 	CDS_INIT_LIST_HEAD(&d->conns);
 	CDS_INIT_LIST_HEAD(&d->tokens);
@@ -97,16 +91,17 @@ int daemon_open(struct daemon *d, const char *dir, const char *name, unsigned n_
 	CDS_INIT_LIST_HEAD(&d->names);
 	CDS_INIT_LIST_HEAD(&d->writers);
 	CDS_INIT_LIST_HEAD(&d->dirty);
-	d->weft = weft_new(&c, &err);
+	CDS_INIT_LIST_HEAD(&d->stalled);
+	d->weft = weft_new(c, &err);
 	if (!d->weft)
 		return err;
 	d->weft->daemon = d;
 	d->w = d->weft->worker[0];
 	nl_set_resolver(d->weft, &ns_resolver);
 	if ((err = worker_open_fds(d->w)) || (err = tables_init(d)) || (err = ends_init(d)) ||
-	    (err = writers_init(d)) || (err = ns_init(d)) || (err = conn_listen(d)))
+	    (err = writers_init(d)) || (err = ns_init(d)))
 		return err;
-	return weft_start(d->weft);
+	return conn_listen(d);
 }
 
 void daemon_close(struct daemon *d)
@@ -127,6 +122,7 @@ void daemon_close(struct daemon *d)
 	ns_fini(d);
 	tables_fini(d);
 	tree_remove(d->dir);
+	d->dir = NULL;
 	weft_free(d->weft);
 	free(d->buf);
 	free(d->out);

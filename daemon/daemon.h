@@ -6,7 +6,7 @@
  *
  *   ctl      the listening socket <dir>/ctl; conn.c
  *   conn     one connection a thread of a program: requests and their answers; conn.c, ops.c
- *   end      our end of a socket's pair; sockets.c
+ *   end      our end of a socket's pair; sockets.c, and of streams streams.c
  *   token    our end of what every program of a namespace inherits; nsfiles.c
  *   writer   a file under /proc or /sys that a program has open to write; files.c
  *
@@ -78,12 +78,15 @@ struct conn {
 	bool greeted;
 };
 
+struct stream;
+
 /* Our end of a socket's pair. */
 struct end {
 	struct worker_fd fd;
 	struct daemon *d;
 	struct ns *ns;
 	struct sock *sk;	    /* holds a reference */
+	struct stream *stream;	    /* NULL: the pair carries datagrams */
 	struct cds_lfht_node node;  /* in daemon.ends by id */
 	struct cds_list_head dirty; /* in daemon.dirty, or empty */
 	bool blocked;		    /* the program's queue is full: EPOLLOUT is awaited */
@@ -114,9 +117,11 @@ struct daemon {
 		writing; /* the last: all writers, in an epoll of their own */
 	bool ctl_paused; /* out of descriptors: nobody is let in until one is given back */
 	bool keep, stop, had_token;
+	bool own_clock;	   /* time is what the instance was last stepped to, not the machine's */
 	uint64_t deadline; /* of the first program, ns */
 	uint64_t recheck;  /* when to look after lapsed namespaces again; UINT64_MAX: none */
 	struct cds_list_head conns, tokens, spaces, names, writers, dirty;
+	struct cds_list_head stalled; /* listeners that could not hand over a connection */
 	struct table by_ino, ns_files, by_name, token_inodes, pids, handles;
 	unsigned n_conns, n_tokens, n_ends, n_spaces;
 	uint64_t last_handle;
@@ -138,13 +143,19 @@ struct reply {
 #define REPLY_MAX (WEFT_MSG_MAX - sizeof(struct weft_rep))
 
 /* ---- daemon.c ---- */
-/* Makes the folder of the instance, which must not be there yet. 0 or -errno. */
+/* The run directory and what is in it: 0 or -errno (-EEXIST: it is another's). */
 int daemon_make_dirs(const char *dir);
-/* Makes all but d->keep and d->signals, in the folder made before; borrows dir and name. 0 or
- * -errno: the process is to end. */
-int daemon_open(struct daemon *d, const char *dir, const char *name, unsigned n_threads);
-/* Ends it, with the folder and what programs still hold. */
+/* Makes the instance and listens in d->dir, which is the caller's and exists; d is zero but for
+ * dir, name, keep and own_clock. 0 or -errno, then the process had better end. The working
+ * directory becomes d->dir. Registers with RCU before. */
+int daemon_open(struct daemon *d, const struct weft_config *c);
+/* Ends the instance and removes its run directory. */
 void daemon_close(struct daemon *d);
+/* The present, in ns of the instance's clock. */
+static inline uint64_t daemon_now(const struct daemon *d)
+{
+	return d->own_clock ? d->w->now : clock_mono();
+}
 /* A descriptor was given back: whoever waits for one may be let in. */
 void daemon_fd_closed(struct daemon *d);
 /* Ends the daemon if nobody is left. */
@@ -152,6 +163,8 @@ void daemon_check_end(struct daemon *d);
 
 /* ---- conn.c ---- */
 int conn_listen(struct daemon *d);
+/* A connection over fd, which becomes the daemon's; closed without one. */
+void conn_new(struct daemon *d, int fd);
 void conn_close(struct conn *c);
 void conn_close_all(struct daemon *d);
 
@@ -162,8 +175,16 @@ void ops_serve(struct conn *c, const struct weft_req *req, uint8_t *data, struct
 /* ---- sockets.c ---- */
 int ends_init(struct daemon *d);
 void ends_fini(struct daemon *d);
-/* Makes the pair for sk and takes over its reference; *fd: the program's end. */
-int end_new(struct conn *c, struct sock *sk, int flags, int *fd);
+/* Makes the pair for sk and takes over its reference, but not when it fails; *fd: the program's
+ * end. flags: SOCK_NONBLOCK. */
+int end_new(struct ns *ns, struct sock *sk, int flags, int *fd);
+void end_close(struct end *e);
+/* Has the program closed its end? It has when the name of the pair is free. For streams, where end
+ * of file both ways does not tell. */
+bool end_is_closed(const struct end *e);
+/* Sees to the ends that programs have closed, among those whose socket has the port that sk wants:
+ * a program may have closed one and asked for its port before we were told. True: there were. */
+bool ends_reap(struct daemon *d, const struct sock *sk, uint16_t port);
 struct end *end_by_id(struct daemon *d, uint64_t id);
 /* Hands programs what has been queued for them since the last time. */
 void ends_flush(struct daemon *d);
@@ -176,6 +197,32 @@ void end_sized(struct end *e);
 /* A descriptor bound to the abstract name that fmt makes of "weft/<instance>/...". */
 int pair_named(struct daemon *d, int type, int fd[2], const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+
+/* ---- streams.c ---- */
+/* For end_new: what a stream has besides. 0 or -ENOMEM. */
+int stream_init(struct end *e);
+void stream_fini(struct end *e);
+/* The socket may have something for the program, or room for what it wrote. */
+void stream_flush(struct end *e);
+/* Takes what the program has written, as much as there is room for. Before requests, so that they
+ * come behind it. */
+void stream_take(struct end *e);
+/* connect(2), and again while it is under way. *how: enum weft_connect. 0 or -errno. */
+int stream_connect(struct end *e, const struct sockaddr *a, size_t len, bool nonblock,
+		   uint64_t *how);
+/* *first: it did not listen before. */
+int stream_listen(struct end *e, int backlog, bool *first);
+int stream_shutdown(struct end *e, int how);
+/* MSG_OOB, MSG_MORE, MSG_FASTOPEN; *how as for connect. Bytes or -errno. */
+ssize_t stream_send(struct end *e, const struct sock_msg *m, uint64_t *how);
+enum weft_stream stream_state(const struct end *e);
+/* Bytes the program wrote that have not been taken. */
+size_t stream_waiting(const struct end *e);
+/* Listeners that lacked a descriptor try again. */
+void streams_retry(struct daemon *d);
+/* What a request sets off nearby (loopback, a veth away) has happened when it is answered, as it
+ * mostly has in a kernel. ops.c. */
+void daemon_settle(struct daemon *d);
 
 /* ---- nsfiles.c ---- */
 int ns_init(struct daemon *d);

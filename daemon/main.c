@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -20,6 +21,7 @@
 #include "daemon.h"
 
 #define FDS_EVERY (100 * NSEC_PER_USEC)
+#define SPIN	  (50 * NSEC_PER_USEC)
 
 struct options {
 	const char *dir, *name;
@@ -78,7 +80,6 @@ static void on_signal(struct worker *w, struct worker_fd *f, uint32_t events)
 		d->stop = true;
 }
 
-/* Before any thread: they inherit the mask. */
 static int signals_open(struct daemon *d)
 {
 	sigset_t set;
@@ -112,6 +113,29 @@ static void redirect(const char *dir)
 		close(null);
 	if (log > 2)
 		close(log);
+}
+
+/* Before any thread of the instance: they inherit the mask of signals. */
+static int open_all(struct daemon *d, const struct options *o)
+{
+	struct weft_config c = {
+		.n_threads = o->threads,
+		.now = clock_mono(),
+		.wall = clock_wall_offset(),
+		.spin_ns = SPIN,
+	};
+	int err = signals_open(d);
+
+	if (err)
+		return err;
+	if (getrandom(&c.seed, sizeof(c.seed), 0) != sizeof(c.seed))
+		return -errno;
+	d->dir = o->dir;
+	d->name = o->name;
+	d->keep = o->keep;
+	if ((err = daemon_open(d, &c)) || (err = worker_fd_add(d->w, &d->signals, EPOLLIN)))
+		return err;
+	return weft_start(d->weft);
 }
 
 static void loop(struct daemon *d)
@@ -160,12 +184,7 @@ int main(int argc, char **argv)
 		setrlimit(RLIMIT_NOFILE, &fds);
 	}
 	rcu_register_thread();
-	d.keep = o.keep;
-	err = signals_open(&d);
-	if (!err)
-		err = daemon_open(&d, o.dir, o.name, o.threads);
-	if (!err)
-		err = worker_fd_add(d.w, &d.signals, EPOLLIN);
+	err = open_all(&d, &o);
 	if (err) {
 		log_error("cannot start: %s", strerror(-err));
 		tree_remove(o.dir);

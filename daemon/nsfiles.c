@@ -136,7 +136,7 @@ void ns_put(struct ns *ns)
 		return;
 	if (is_open(ns)) {
 		ns->lapsed = true;
-		ns->d->recheck = MIN(ns->d->recheck, clock_mono() + RECHECK);
+		ns->d->recheck = MIN(ns->d->recheck, daemon_now(ns->d) + RECHECK);
 	} else {
 		ns_free(ns);
 	}
@@ -174,14 +174,47 @@ static void token_close(struct token *t)
 	daemon_check_end(d);
 }
 
+/* The end of a pair that a program asks to be connected by: -1, none came; otherwise *fd. */
+static ssize_t take_door(int token, int *fd)
+{
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	char c;
+	struct iovec iov = {&c, 1};
+	struct msghdr m = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = control.buf,
+			   .msg_controllen = sizeof(control.buf)};
+	ssize_t n = recvmsg(token, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	const struct cmsghdr *cm = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
+
+	*fd = -1;
+	if (cm && cm->cmsg_level == SOL_SOCKET && cm->cmsg_type == SCM_RIGHTS)
+		memcpy(fd, CMSG_DATA(cm), sizeof(*fd));
+	return n;
+}
+
+static bool is_seqpacket(int fd)
+{
+	int type = 0;
+	socklen_t len = sizeof(type);
+
+	return !getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) && type == SOCK_SEQPACKET;
+}
+
 static void on_token(struct worker *w, struct worker_fd *f, uint32_t events)
 {
 	struct token *t = container_of(f, struct token, fd);
-	char c;
+	int fd;
 
-	/* nothing is expected; what comes is thrown away */
-	while (recv(f->fd, &c, 1, MSG_DONTWAIT) > 0)
-		;
+	while (take_door(f->fd, &fd) > 0) {
+		if (fd >= 0 && is_seqpacket(fd))
+			conn_new(t->d, fd);
+		else if (fd >= 0)
+			close(fd);
+	}
 	if (events & EPOLLHUP)
 		token_close(t);
 	else if (events & EPOLLRDHUP)

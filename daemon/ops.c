@@ -9,9 +9,11 @@
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "daemon.h"
+#include "sock/inet.h"
 
 #define SETTLE_STEPS 4
 
@@ -85,18 +87,39 @@ static int op_socket(struct call *k)
 		return err;
 	sk->pid = (uint32_t)k->c->pid;
 	sk->uid = k->c->uid;
+	sk->privileged = k->c->uid == geteuid();
 	k->r->rep.arg0 = sk->id;
-	return end_new(k->c, sk, type & SOCK_NONBLOCK, &k->r->fd);
+	err = end_new(k->c->ns, sk, type & SOCK_NONBLOCK, &k->r->fd);
+	if (err)
+		sock_put(sk);
+	return err;
+}
+
+/* The port of an address a program gave, be; 0: any. */
+static uint16_t port_of(const struct call *k)
+{
+	const struct sockaddr_in *sin = (const struct sockaddr_in *)k->data;
+
+	return k->req->len >= sizeof(*sin) && sin->sin_family == AF_INET ? sin->sin_port : 0;
 }
 
 static int op_bind(struct call *k)
 {
-	return sock_bind(k->sk, (struct sockaddr *)k->data, k->req->len);
+	const struct sockaddr *a = (struct sockaddr *)k->data;
+	int err = sock_bind(k->sk, a, k->req->len);
+
+	if (err == -EADDRINUSE && ends_reap(k->d, k->sk, port_of(k)))
+		err = sock_bind(k->sk, a, k->req->len);
+	return err;
 }
 
 static int op_connect(struct call *k)
 {
-	return sock_connect(k->sk, (struct sockaddr *)k->data, k->req->len);
+	const struct sockaddr *a = (struct sockaddr *)k->data;
+
+	if (k->end->stream)
+		return stream_connect(k->end, a, k->req->len, k->req->arg0, &k->r->rep.arg0);
+	return sock_connect(k->sk, a, k->req->len);
 }
 
 static int op_getname(struct call *k)
@@ -108,14 +131,12 @@ static int op_getname(struct call *k)
 	return err;
 }
 
-/* What a datagram sets off nearby (loopback, a veth away) has happened when the call returns, as it
- * mostly has in a kernel. */
-static void settle(struct daemon *d)
+void daemon_settle(struct daemon *d)
 {
 	if (d->weft->n_workers > 1)
 		return;
 	for (int i = 0; i < SETTLE_STEPS; i++)
-		if (!weft_step(d->weft, clock_mono()))
+		if (!weft_step(d->weft, daemon_now(d)))
 			break;
 }
 
@@ -136,12 +157,13 @@ static int op_send(struct call *k)
 		.flags = (int)meta.msg_flags,
 		.meta = &meta,
 	};
-	ssize_t n = sock_sendmsg(k->sk, &m);
+	ssize_t n =
+		k->end->stream ? stream_send(k->end, &m, &k->r->rep.arg1) : sock_sendmsg(k->sk, &m);
 	if (n < 0)
 		return (int)n;
 	k->r->rep.arg0 = (uint64_t)n;
 	if (k->sk->family != AF_NETLINK)
-		settle(k->d);
+		daemon_settle(k->d);
 	return 0;
 }
 
@@ -152,6 +174,8 @@ static int op_setsockopt(struct call *k)
 
 	if (!err && k->req->arg0 == SOL_SOCKET)
 		end_sized(k->end);
+	if (k->end->stream)
+		k->sk->oobinline = true; /* the pair does otherwise if it is to */
 	return err;
 }
 
@@ -164,6 +188,16 @@ static int op_getsockopt(struct call *k)
 	int err = sock_getsockopt(k->sk, (int)k->req->arg0, (int)k->req->arg1, k->r->data, &len);
 	k->r->rep.len = (uint32_t)MIN(len, room);
 	return err;
+}
+
+/* What the pair holds is not sent, either. */
+static void add_waiting(struct call *k)
+{
+	int n;
+
+	memcpy(&n, k->r->data, sizeof(n));
+	n += (int)stream_waiting(k->end);
+	memcpy(k->r->data, &n, sizeof(n));
 }
 
 static int op_ioctl(struct call *k)
@@ -186,6 +220,8 @@ static int op_ioctl(struct call *k)
 	int err = sock_ioctl(k->sk, (unsigned long)k->req->arg0, k->r->data, len);
 	if (err < 0)
 		return err;
+	if (k->end->stream && k->req->arg0 == SIOCOUTQ)
+		add_waiting(k);
 	k->r->rep.arg0 = (uint64_t)err;
 	k->r->rep.len = (uint32_t)len;
 	return 0;
@@ -193,12 +229,32 @@ static int op_ioctl(struct call *k)
 
 static int op_shutdown(struct call *k)
 {
-	return sock_shutdown(k->sk, (int)k->req->arg0);
+	int how = (int)k->req->arg0;
+
+	return k->end->stream ? stream_shutdown(k->end, how) : sock_shutdown(k->sk, how);
 }
 
 static int op_listen(struct call *k)
 {
-	return -EOPNOTSUPP;
+	int backlog = (int)k->req->arg0, err;
+	bool first = false;
+
+	if (!k->end->stream)
+		return -EOPNOTSUPP;
+	err = stream_listen(k->end, backlog, &first);
+	if (err == -EADDRINUSE && ends_reap(k->d, k->sk, inet_sk(k->sk)->sport))
+		err = stream_listen(k->end, backlog, &first);
+	k->r->rep.arg0 = first;
+	return err;
+}
+
+static int op_stream(struct call *k)
+{
+	if (!k->end->stream)
+		return -EOPNOTSUPP;
+	k->r->rep.arg0 = stream_state(k->end);
+	k->r->rep.arg1 = k->sk->ops->stream->poll(k->sk);
+	return 0;
 }
 
 static int op_mmap(struct call *k)
@@ -222,7 +278,7 @@ static int op_kick(struct call *k)
 	if (n < 0)
 		return (int)n;
 	k->r->rep.arg0 = (uint64_t)n;
-	settle(k->d);
+	daemon_settle(k->d);
 	return 0;
 }
 
@@ -398,6 +454,7 @@ static const struct op {
 	[WEFT_OP_INFO] = {op_info},
 	[WEFT_OP_STOP] = {op_stop},
 	[WEFT_OP_KEEP] = {op_keep},
+	[WEFT_OP_STREAM] = {op_stream, true},
 	[WEFT_OP_ERRQ] = {op_errq, true},
 };
 
@@ -418,6 +475,8 @@ void ops_serve(struct conn *c, const struct weft_req *req, uint8_t *data, struct
 		k.sk = k.end->sk;
 		/* what a request names by descriptor or pid is the caller's */
 		k.sk->pid = (uint32_t)c->pid;
+		if (k.end->stream)
+			stream_take(k.end);
 	}
 	r->rep.err = ops[req->op].fn(&k);
 	/* once it has been taken, the next error is due a mark of its own */

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <linux/errqueue.h>
 #include <linux/sockios.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -21,28 +22,61 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "sock/inet.h"
+
 #define DRAIN_MAX 64 /* datagrams taken from one end at a time */
 
-int pair_named(struct daemon *d, int type, int fd[2], const char *fmt, ...)
+static socklen_t name_va(struct sockaddr_un *a, const struct daemon *d, const char *fmt, va_list ap)
 {
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	char *name = a.sun_path + 1; /* an abstract name */
-	size_t room = sizeof(a.sun_path) - 1, n;
+	char *name = a->sun_path + 1; /* an abstract name */
+	size_t room = sizeof(a->sun_path) - 1, n;
+
+	*a = (struct sockaddr_un){.sun_family = AF_UNIX};
+	n = (size_t)snprintf(name, room, "weft/%llx/", (unsigned long long)d->id);
+	n += (size_t)vsnprintf(name + n, room - n, fmt, ap);
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + n);
+}
+
+static __attribute__((format(printf, 3, 4))) socklen_t
+name_of(struct sockaddr_un *a, const struct daemon *d, const char *fmt, ...)
+{
 	va_list ap;
 
-	n = (size_t)snprintf(name, room, "weft/%llx/", (unsigned long long)d->id);
 	va_start(ap, fmt);
-	n += (size_t)vsnprintf(name + n, room - n, fmt, ap);
+	socklen_t len = name_va(a, d, fmt, ap);
 	va_end(ap);
+	return len;
+}
+
+/* The name of the program's end of sk's pair. */
+static socklen_t name_of_sock(struct sockaddr_un *a, const struct daemon *d, const struct sock *sk)
+{
+	return name_of(a, d, "%llu/%d/%d/%d", (unsigned long long)sk->id, sk->family, sk->type,
+		       sk->protocol);
+}
+
+static int pair_bound(int type, int fd[2], const struct sockaddr_un *a, socklen_t len)
+{
 	if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fd))
 		return -errno;
-	if (!bind(fd[1], (struct sockaddr *)&a,
-		  (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + n)))
+	if (!bind(fd[1], (const struct sockaddr *)a, len))
 		return 0;
 	int err = -errno;
 	close(fd[0]);
 	close(fd[1]);
+	fd[0] = fd[1] = -1;
 	return err;
+}
+
+int pair_named(struct daemon *d, int type, int fd[2], const char *fmt, ...)
+{
+	struct sockaddr_un a;
+	va_list ap;
+
+	va_start(ap, fmt);
+	socklen_t len = name_va(&a, d, fmt, ap);
+	va_end(ap);
+	return pair_bound(type, fd, &a, len);
 }
 
 /* ---- by id ---- */
@@ -79,6 +113,11 @@ static void end_wake(struct sock *sk)
 {
 	struct end *e = sk->end;
 
+	if (e && e->stream) {
+		if (cds_list_empty(&e->dirty))
+			cds_list_add_tail(&e->dirty, &e->d->dirty);
+		return;
+	}
 	/* An error is shown even when there is no room for data. */
 	if (e && (!e->blocked || (sk->error && !e->error_shown)) && cds_list_empty(&e->dirty))
 		cds_list_add_tail(&e->dirty, &e->d->dirty);
@@ -253,7 +292,10 @@ void ends_flush(struct daemon *d)
 		struct end *e = cds_list_first_entry(&d->dirty, struct end, dirty);
 
 		cds_list_del_init(&e->dirty);
-		end_flush(e);
+		if (e->stream)
+			stream_flush(e);
+		else
+			end_flush(e);
 	}
 }
 
@@ -268,10 +310,9 @@ void end_sized(struct end *e)
 
 /* ---- from the program ---- */
 
-static void end_close(struct end *e)
+void end_close(struct end *e)
 {
 	struct daemon *d = e->d;
-
 	struct sock_rx *rx;
 
 	cds_list_del(&e->dirty);
@@ -283,6 +324,8 @@ static void end_close(struct end *e)
 	e->sk->end = NULL;
 	while ((rx = end_errq_take(e)))
 		sock_rx_free(d->w, rx);
+	if (e->stream)
+		stream_fini(e);
 	sock_close(e->sk);
 	sock_put(e->sk);
 	ns_put(e->ns);
@@ -355,28 +398,65 @@ static uint64_t inode_of(int fd)
 	return fstat(fd, &st) ? 0 : st.st_ino;
 }
 
-int end_new(struct conn *c, struct sock *sk, int flags, int *fd)
+bool end_is_closed(const struct end *e)
 {
-	struct daemon *d = c->d;
+	struct sockaddr_un a;
+	int fd = socket(AF_UNIX, (e->stream ? SOCK_STREAM : SOCK_SEQPACKET) | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return false;
+	socklen_t len = name_of_sock(&a, e->d, e->sk);
+	bool closed = !bind(fd, (struct sockaddr *)&a, len);
+	close(fd);
+	return closed;
+}
+
+bool ends_reap(struct daemon *d, const struct sock *sk, uint16_t port)
+{
+	struct cds_lfht_iter iter;
+	struct end *e;
+	bool any = false;
+
+	cds_lfht_for_each_entry (d->ends, &iter, e, node) {
+		struct pollfd p = {.fd = e->fd.fd};
+
+		if (e->sk == sk || e->sk->net != sk->net || e->sk->family != sk->family ||
+		    e->sk->type != sk->type || inet_sk(e->sk)->sport != port)
+			continue;
+		if (poll(&p, 1, 0) != 1)
+			continue;
+		e->fd.ready(d->w, &e->fd, (uint32_t)p.revents);
+		any = true;
+	}
+	return any;
+}
+
+int end_new(struct ns *ns, struct sock *sk, int flags, int *fd)
+{
+	struct daemon *d = ns->d;
 	struct end *e = calloc(1, sizeof(*e));
-	int pair[2] = {-1, -1}, err = -ENOMEM;
+	struct sockaddr_un a;
+	socklen_t len = name_of_sock(&a, d, sk);
+	bool stream = sk->ops->stream;
+	int pair[2], err;
 
 	if (!e)
-		goto put;
-	err = pair_named(d, SOCK_SEQPACKET | flags, pair, "%llu/%d/%d/%d",
-			 (unsigned long long)sk->id, sk->family, sk->type, sk->protocol);
+		return -ENOMEM;
+	err = pair_bound((stream ? SOCK_STREAM : SOCK_SEQPACKET) | flags, pair, &a, len);
 	if (err)
-		goto put;
+		goto free;
 	e->d = d;
 	e->sk = sk;
 	e->fd.fd = pair[0];
 	e->fd.ready = on_end;
 	CDS_INIT_LIST_HEAD(&e->dirty);
 	e->errq_tail = &e->errq;
-	err = worker_fd_add(d->w, &e->fd, EPOLLIN);
+	if (stream && (err = stream_init(e)))
+		goto close;
+	err = worker_fd_add(d->w, &e->fd, stream ? 0 : EPOLLIN);
 	if (err)
-		goto put;
-	e->ns = ns_get(c->ns);
+		goto fini;
+	e->ns = ns_get(ns);
 	cds_lfht_add(d->ends, id_hash(sk->id), &e->node);
 	sk->ino = inode_of(pair[1]);
 	sk->end = e;
@@ -386,14 +466,14 @@ int end_new(struct conn *c, struct sock *sk, int flags, int *fd)
 	end_sized(e);
 	*fd = pair[1];
 	return 0;
-put:
-	if (pair[0] >= 0) {
-		close(pair[0]);
-		close(pair[1]);
-	}
+fini:
+	if (stream)
+		stream_fini(e);
+close:
+	close(pair[0]);
+	close(pair[1]);
+free:
 	free(e);
-	sock_close(sk);
-	sock_put(sk);
 	return err;
 }
 

@@ -26,6 +26,7 @@
 #include "pkt/pool.h"
 #include "raw/raw.h"
 #include "sock/sock.h"
+#include "tcp/tcp.h"
 #include "udp/udp.h"
 
 struct module {
@@ -40,6 +41,7 @@ static const struct module modules[] = {
 	{"packet", packet_init, packet_fini},
 	{"raw", raw_init, raw_fini},
 	{"udp", udp_init, udp_fini},
+	{"tcp", tcp_init, tcp_fini},
 	{"nl", nl_init, nl_fini},
 	{"rtnl", rtnl_init, rtnl_fini},
 	{"genl", genl_init, genl_fini},
@@ -51,6 +53,7 @@ static const struct module modules[] = {
 static const struct net_module net_modules[] = {
 	{"ip4", ip4_net_init, ip4_net_fini},
 	{"sock", sock_net_init, sock_net_fini},
+	{"tcp", tcp_net_init, tcp_net_fini},
 	{"nl", nl_net_init, nl_net_fini},
 	{NULL, NULL, NULL},
 };

@@ -209,8 +209,10 @@ static int say_hello(int fd, uint64_t ino)
 /* A connection that has said HELLO, or -errno. */
 static int open_in(uint64_t ino)
 {
-	int fd = conn_open(dir);
+	int fd = conn_open(dir), token;
 
+	if (fd == -EACCES && (token = shim_token()) >= 0)
+		fd = conn_open_by(token);
 	if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM)
 		return fd;
 	if (fd < 0)

@@ -11,6 +11,7 @@ SHIM_API int close(int fd)
 {
 	if (unlikely(shim_is_token(fd)))
 		return shim_ret(-EBADF);
+	shim_kind_set(fd, SHIM_ASK);
 	return REAL(close)(fd);
 }
 
@@ -35,18 +36,4 @@ SHIM_API void closefrom(int from)
 {
 	if (!shim_on() || close_range(from < 0 ? 0 : (unsigned)from, ~0U, 0))
 		REAL(closefrom)(from);
-}
-
-SHIM_API int dup2(int fd, int to)
-{
-	if (unlikely(shim_is_token(to)) && fd != to)
-		shim_move_token(to);
-	return REAL(dup2)(fd, to);
-}
-
-SHIM_API int dup3(int fd, int to, int flags)
-{
-	if (unlikely(shim_is_token(to)) && fd != to)
-		shim_move_token(to);
-	return REAL(dup3)(fd, to, flags);
 }

@@ -214,6 +214,8 @@ SHIM_API int ioctl(int fd, unsigned long cmd, ...)
 	case FIOSETOWN:
 		return REAL(ioctl)(fd, cmd, arg);
 	}
+	if (s.type == SOCK_STREAM && (inq || cmd == SIOCATMARK))
+		return REAL(ioctl)(fd, cmd, arg);
 	if (inq && s.family != AF_NETLINK)
 		return shim_ret(arg ? io_inq(fd, &s, arg) : -EFAULT);
 	if (inq || (cmd == TIOCOUTQ && s.family == AF_NETLINK))

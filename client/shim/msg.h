@@ -32,6 +32,12 @@ int msg_head(int fd, ssize_t *len);
 /* Removes a mark from the head. */
 void msg_drop_mark(int fd);
 
+/* so_error, taken: 0 or -errno; -ENETDOWN: the daemon is gone. */
+int msg_take_error(const struct shim_sock *s);
+/* ping and its like print the error of a daemon that is gone and try again at once: not thousands
+ * of times a second. */
+void msg_pause(void);
+
 /* ---- send.c ---- */
 
 /* As sendmsg(2): bytes or -errno. */

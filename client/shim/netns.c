@@ -190,6 +190,11 @@ void shim_netns_forked(void)
 
 /* ---- tokens ---- */
 
+int shim_token(void)
+{
+	return is_vforked() ? vforked.token : here()->token;
+}
+
 void shim_netns_env(char to[SHIM_NETNS_ENV])
 {
 	bool moved = is_vforked();

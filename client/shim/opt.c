@@ -48,6 +48,14 @@ static bool is_timeout(int level, int name)
 				       name == SO_RCVTIMEO_NEW || name == SO_SNDTIMEO_NEW);
 }
 
+/* What the pair of a stream must know, too. */
+static bool is_pair_opt(int level, int name)
+{
+	return level == SOL_SOCKET &&
+	       (name == SO_RCVLOWAT || name == SO_SNDBUF || name == SO_SNDBUFFORCE ||
+		name == SO_PEEK_OFF || name == SO_OOBINLINE);
+}
+
 static int set_opt(const struct shim_sock *s, int fd, int level, int name, const void *val,
 		   socklen_t len)
 {
@@ -63,7 +71,8 @@ static int set_opt(const struct shim_sock *s, int fd, int level, int name, const
 	if (is_fprog(level, name, len))
 		return set_fprog(&r);
 	int err = shim_call(&r);
-	if (!err && is_timeout(level, name))
+	if (!err &&
+	    (is_timeout(level, name) || (s->type == SOCK_STREAM && is_pair_opt(level, name))))
 		REAL(setsockopt)(fd, level, name, val, len);
 	if (!err && level == SOL_PACKET && name == PACKET_RX_RING)
 		ring_asked(s, val);
@@ -84,6 +93,8 @@ SHIM_API int getsockopt(int fd, int level, int name, void *val, socklen_t *len)
 	struct shim_sock s;
 
 	if (!shim_sock(fd, &s))
+		return REAL(getsockopt)(fd, level, name, val, len);
+	if (s.type == SOCK_STREAM && level == SOL_SOCKET && name == SO_OOBINLINE)
 		return REAL(getsockopt)(fd, level, name, val, len);
 	if (!len)
 		return shim_ret(-EFAULT);

@@ -16,6 +16,7 @@
 
 #include "msg.h"
 #include "ring.h"
+#include "stream.h"
 
 enum { IN_ALL = POLLIN | POLLRDNORM };
 
@@ -78,12 +79,14 @@ enum found {
 /* What a descriptor holds that the kernel calls readable. */
 static enum found look(int fd)
 {
+	if (shim_kind(fd) > SHIM_STREAM)
+		return FOUND_DATA;
 	struct pollfd p = {.fd = fd, .events = POLLIN};
 	struct shim_sock s;
 	ssize_t len;
 	int kind;
 
-	if (!shim_sock(fd, &s))
+	if (!shim_find(fd, &s) || s.type == SOCK_STREAM)
 		return FOUND_DATA;
 	kind = msg_head(fd, &len);
 	if (kind == WEFT_DGRAM_WAKE) {
@@ -99,9 +102,25 @@ static enum found look(int fd)
 
 /* ---- poll ---- */
 
+/* Of a stream the pair tells less than its socket before it is connected, and when it broke. */
+static bool is_stream_to_mend(const struct pollfd *p, struct shim_sock *s)
+{
+	enum shim_kind kind = shim_kind(p->fd);
+
+	if (likely(!(p->revents & POLLHUP) && (kind == SHIM_UP || kind == SHIM_PLAIN)))
+		return false;
+	return kind != SHIM_LISTEN && shim_find(p->fd, s) && s->type == SOCK_STREAM;
+}
+
 /* Puts right what the kernel said of one; false if it has nothing to say after all. */
 static bool mend_poll(struct pollfd *p)
 {
+	struct shim_sock s;
+
+	if (is_stream_to_mend(p, &s))
+		return stream_mend_poll(p, &s);
+	if (!(p->revents & IN_ALL))
+		return true;
 	switch (look(p->fd)) {
 	case FOUND_DATA:
 		return true;
@@ -121,7 +140,7 @@ static bool mend_poll(struct pollfd *p)
 static int mend_polls(struct pollfd *p, nfds_t n, int ready)
 {
 	for (nfds_t i = 0; i < n; i++)
-		if ((p[i].revents & IN_ALL) && !mend_poll(&p[i]))
+		if (p[i].revents && !mend_poll(&p[i]))
 			ready--;
 	return ready;
 }
@@ -232,6 +251,23 @@ static void sets_copy(uint8_t *to, const struct sets *s, bool back)
 	}
 }
 
+/* Streams whose connect failed are writable, by their pair, and readable. */
+static int add_failed(int n, const fd_set *asked, fd_set *in, const fd_set *out, int ready)
+{
+	struct shim_sock s;
+
+	for (int fd = 0; fd < n; fd++) {
+		if (!FD_ISSET(fd, out) || !FD_ISSET(fd, asked) || FD_ISSET(fd, in))
+			continue;
+		if (shim_kind(fd) > SHIM_STREAM || !shim_find(fd, &s) || s.type != SOCK_STREAM ||
+		    !stream_failed(&s))
+			continue;
+		FD_SET(fd, in);
+		ready++;
+	}
+	return ready;
+}
+
 static int do_select(int n, struct sets *s, const struct wait *w, const sigset_t *mask)
 {
 	uint8_t *asked = __builtin_alloca(3 * s->size);
@@ -248,6 +284,8 @@ static int do_select(int n, struct sets *s, const struct wait *w, const sigset_t
 			ready = mend_select(n, in, ready);
 		else if (!ready && !rings)
 			return 0;
+		if (ready > 0 && in && s->at[1])
+			ready = add_failed(n, (fd_set *)asked, in, s->at[1], ready);
 		if (ready >= 0 && rings)
 			ready = add_select(n, (fd_set *)asked, in, ready);
 		if (ready)

@@ -5,6 +5,8 @@
 #include <sys/uio.h>
 #include <time.h>
 
+#include "stream.h"
+
 enum {
 	IOV_MAX_SHOWN = 1023, /* one of the kernel's 1024 is ours */
 	ERRQ_ROOM = 2048      /* a quoted packet is shorter */
@@ -99,6 +101,13 @@ static ssize_t recv_errq(int fd, const struct shim_sock *s, struct msghdr *m)
 
 /* ---- datagrams ---- */
 
+void msg_pause(void)
+{
+	const struct timespec pause = {.tv_nsec = 50000000};
+
+	syscall(SYS_nanosleep, &pause, NULL);
+}
+
 /* End of file: of a socket that was shut down, or because the daemon has died. */
 static ssize_t at_end(const struct shim_sock *s)
 {
@@ -108,14 +117,11 @@ static ssize_t at_end(const struct shim_sock *s)
 
 	if (shim_call(&r) != -ENETDOWN)
 		return 0;
-	/* ping and its like print the error and try again at once: not thousands of times a second
-	 */
-	const struct timespec pause = {.tv_nsec = 50000000};
-	syscall(SYS_nanosleep, &pause, NULL);
+	msg_pause();
 	return -ENETDOWN;
 }
 
-static int take_error(const struct shim_sock *s)
+int msg_take_error(const struct shim_sock *s)
 {
 	int value = 0;
 	struct shim_req r = {.op = WEFT_OP_GETSOCKOPT,
@@ -155,7 +161,7 @@ static ssize_t next_datagram(int fd, const struct shim_sock *s, struct msghdr *m
 		}
 		if (flags & MSG_PEEK)
 			msg_drop_mark(fd);
-		int err = d->kind == WEFT_DGRAM_ERROR ? take_error(s) : 0;
+		int err = d->kind == WEFT_DGRAM_ERROR ? msg_take_error(s) : 0;
 		if (err)
 			return err;
 	}
@@ -178,8 +184,10 @@ static int check_flags(const struct shim_sock *s, int flags)
 ssize_t msg_recv(int fd, const struct shim_sock *s, struct msghdr *m, int flags)
 {
 	struct weft_dgram d;
-	int err = check_flags(s, flags);
 
+	if (s->type == SOCK_STREAM)
+		return stream_recv(fd, s, m, flags);
+	int err = check_flags(s, flags);
 	if (err)
 		return err;
 	if (m->msg_iovlen > IOV_MAX_SHOWN)
@@ -222,12 +230,27 @@ static ssize_t recv_buf(int fd, const struct shim_sock *s, void *buf, size_t len
 	return result(n);
 }
 
+/* Bytes of a connected stream, or of what only looks like one; false: it is for the long way. */
+static bool recv_bytes(int fd, void *buf, size_t len, int flags, ssize_t *done)
+{
+	if (shim_kind(fd) != SHIM_UP || flags & ~(MSG_DONTWAIT | MSG_PEEK | MSG_WAITALL))
+		return false;
+	*done = REAL(recv)(fd, buf, len, flags);
+	if (unlikely(*done < 0 && errno == ENOTSOCK)) {
+		shim_kind_set(fd, SHIM_ASK);
+		return false;
+	}
+	if (unlikely(*done < 0 || (!*done && len)))
+		*done = result(stream_read_end(fd, *done));
+	return true;
+}
+
 SHIM_API ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *addr,
 			  socklen_t *addr_len)
 {
 	struct shim_sock s;
 
-	if (!shim_sock(fd, &s))
+	if (!shim_find(fd, &s))
 		return REAL(recvfrom)(fd, buf, len, flags, addr, addr_len);
 	return recv_buf(fd, &s, buf, len, flags, addr, addr_len);
 }
@@ -235,8 +258,11 @@ SHIM_API ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct socka
 SHIM_API ssize_t recv(int fd, void *buf, size_t len, int flags)
 {
 	struct shim_sock s;
+	ssize_t done;
 
-	if (!shim_sock(fd, &s))
+	if (recv_bytes(fd, buf, len, flags, &done))
+		return done;
+	if (!shim_find(fd, &s))
 		return REAL(recv)(fd, buf, len, flags);
 	return recv_buf(fd, &s, buf, len, flags, NULL, NULL);
 }
@@ -245,16 +271,23 @@ SHIM_API ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 {
 	struct shim_sock s;
 
-	if (!shim_sock(fd, &s))
-		return REAL(recvmsg)(fd, m, flags);
+	if (!shim_find(fd, &s)) {
+		ssize_t n = REAL(recvmsg)(fd, m, flags);
+		if (n >= 0)
+			shim_kinds_passed(m);
+		return n;
+	}
 	return result(msg_recv(fd, &s, m, flags));
 }
 
 SHIM_API ssize_t read(int fd, void *buf, size_t len)
 {
 	struct shim_sock s;
+	ssize_t done;
 
-	if (!shim_sock(fd, &s))
+	if (recv_bytes(fd, buf, len, 0, &done))
+		return done;
+	if (!shim_find(fd, &s))
 		return REAL(read)(fd, buf, len);
 	/* nothing is taken, not even an empty datagram */
 	return len ? recv_buf(fd, &s, buf, len, 0, NULL, NULL) : 0;
@@ -264,7 +297,7 @@ SHIM_API ssize_t readv(int fd, const struct iovec *iov, int n)
 {
 	struct shim_sock s;
 
-	if (!shim_sock(fd, &s))
+	if (!shim_find(fd, &s))
 		return REAL(readv)(fd, iov, n);
 	if (n < 0)
 		return shim_ret(-EINVAL);
@@ -315,8 +348,12 @@ SHIM_API int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct t
 {
 	struct shim_sock s;
 
-	if (!shim_sock(fd, &s))
-		return REAL(recvmmsg)(fd, v, n, flags, timeout);
+	if (!shim_find(fd, &s)) {
+		int got = REAL(recvmmsg)(fd, v, n, flags, timeout);
+		for (int i = 0; i < got; i++)
+			shim_kinds_passed(&v[i].msg_hdr);
+		return got;
+	}
 	if (timeout &&
 	    (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= (long)NSEC_PER_SEC))
 		return shim_ret(-EINVAL);
@@ -335,7 +372,7 @@ SHIM_API ssize_t __recv_chk(int fd, void *buf, size_t len, size_t size, int flag
 {
 	struct shim_sock s;
 
-	if (len > size || !shim_sock(fd, &s))
+	if (len > size || !shim_find(fd, &s))
 		return REAL(__recv_chk)(fd, buf, len, size, flags);
 	return recv_buf(fd, &s, buf, len, flags, NULL, NULL);
 }
@@ -345,7 +382,7 @@ SHIM_API ssize_t __recvfrom_chk(int fd, void *buf, size_t len, size_t size, int 
 {
 	struct shim_sock s;
 
-	if (len > size || !shim_sock(fd, &s))
+	if (len > size || !shim_find(fd, &s))
 		return REAL(__recvfrom_chk)(fd, buf, len, size, flags, addr, addr_len);
 	return recv_buf(fd, &s, buf, len, flags, addr, addr_len);
 }

@@ -6,10 +6,14 @@
 #include <sys/uio.h>
 
 #include "file.h"
+#include "stream.h"
 
 ssize_t msg_send(int fd, const struct shim_sock *s, const struct msghdr *m, int flags)
 {
 	struct weft_dgram d = {.msg_flags = (uint32_t)flags};
+
+	if (s->type == SOCK_STREAM)
+		return stream_send(fd, s, m, flags);
 	struct shim_req r = {.op = WEFT_OP_SEND,
 			     .sock = s->id,
 			     .data = &d,
@@ -55,12 +59,32 @@ static ssize_t send_buf(int fd, const struct shim_sock *s, const void *buf, size
 	return msg_send(fd, s, &m, flags);
 }
 
+/* Bytes of a connected stream, or of what only looks like one; false: it is none. */
+static bool send_bytes(int fd, const void *buf, size_t len, int flags, ssize_t *done)
+{
+	if (shim_kind(fd) != SHIM_UP || flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL))
+		return false;
+	ssize_t n = REAL(send)(fd, buf, len, flags | MSG_NOSIGNAL);
+	if (likely(n >= 0)) {
+		*done = n;
+		return true;
+	}
+	n = stream_write_end(fd, n, flags);
+	if (n == -ENOTSOCK)
+		return false;
+	*done = result(n);
+	return true;
+}
+
 SHIM_API ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *addr,
 			socklen_t addr_len)
 {
 	struct shim_sock s;
+	ssize_t done;
 
-	if (!shim_sock(fd, &s))
+	if (!addr && send_bytes(fd, buf, len, flags, &done))
+		return done;
+	if (!shim_find(fd, &s))
 		return REAL(sendto)(fd, buf, len, flags, addr, addr_len);
 	return result(send_buf(fd, &s, buf, len, flags, addr, addr_len));
 }
@@ -68,8 +92,11 @@ SHIM_API ssize_t sendto(int fd, const void *buf, size_t len, int flags, const st
 SHIM_API ssize_t send(int fd, const void *buf, size_t len, int flags)
 {
 	struct shim_sock s;
+	ssize_t done;
 
-	if (!shim_sock(fd, &s))
+	if (send_bytes(fd, buf, len, flags, &done))
+		return done;
+	if (!shim_find(fd, &s))
 		return REAL(send)(fd, buf, len, flags);
 	return result(send_buf(fd, &s, buf, len, flags, NULL, 0));
 }
@@ -78,7 +105,7 @@ SHIM_API ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 {
 	struct shim_sock s;
 
-	if (!shim_sock(fd, &s))
+	if (!shim_find(fd, &s))
 		return REAL(sendmsg)(fd, m, flags);
 	return result(msg_send(fd, &s, m, flags));
 }
@@ -88,7 +115,7 @@ SHIM_API int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
 	struct shim_sock s;
 	unsigned i;
 
-	if (!shim_sock(fd, &s))
+	if (!shim_find(fd, &s))
 		return REAL(sendmmsg)(fd, v, n, flags);
 	n = MIN(n, 1024u);
 	for (i = 0; i < n; i++) {
@@ -110,7 +137,9 @@ SHIM_API ssize_t write(int fd, const void *buf, size_t len)
 
 	if (unlikely(file_writers) && file_write(fd, &iov, 1, &done))
 		return done;
-	if (!shim_sock(fd, &s))
+	if (send_bytes(fd, buf, len, 0, &done))
+		return done;
+	if (!shim_find(fd, &s))
 		return REAL(write)(fd, buf, len);
 	return result(send_buf(fd, &s, buf, len, 0, NULL, 0));
 }
@@ -122,7 +151,7 @@ SHIM_API ssize_t writev(int fd, const struct iovec *iov, int n)
 
 	if (unlikely(file_writers) && file_write(fd, iov, n, &done))
 		return done;
-	if (!shim_sock(fd, &s))
+	if (!shim_find(fd, &s))
 		return REAL(writev)(fd, iov, n);
 	if (n < 0)
 		return shim_ret(-EINVAL);
@@ -154,8 +183,12 @@ SHIM_API ssize_t sendfile(int fd, int in, off_t *at, size_t len)
 	size_t done = 0;
 	ssize_t n = 0;
 
-	if (!shim_sock(fd, &s))
+	if (shim_kind(fd) == SHIM_UP || !shim_find(fd, &s))
 		return REAL(sendfile)(fd, in, at, len);
+	if (s.type == SOCK_STREAM) {
+		int err = stream_ready(fd, &s, true, false);
+		return err ? shim_ret(err) : REAL(sendfile)(fd, in, at, len);
+	}
 	while (done < len && (n = send_piece(fd, &s, in, at, len - done)) > 0)
 		done += (size_t)n;
 	return done ? (ssize_t)done : result(n);
@@ -166,13 +199,19 @@ SHIM_API ssize_t sendfile64(int fd, int in, off64_t *at, size_t len)
 	return sendfile(fd, in, (off_t *)at, len);
 }
 
-/* What passes the program's memory by would lack the header: programs then copy by themselves. */
-SHIM_API ssize_t splice(int in, off64_t *in_at, int out, off64_t *out_at, size_t len,
-			unsigned flags)
+/* What passes the program's memory by would lack the header of datagrams: programs then copy by
+ * themselves. */
+static bool is_dgram(int fd)
 {
 	struct shim_sock s;
 
-	if (shim_sock(in, &s) || shim_sock(out, &s))
+	return shim_kind(fd) != SHIM_UP && shim_find(fd, &s) && s.type != SOCK_STREAM;
+}
+
+SHIM_API ssize_t splice(int in, off64_t *in_at, int out, off64_t *out_at, size_t len,
+			unsigned flags)
+{
+	if (is_dgram(in) || is_dgram(out))
 		return shim_ret(-EINVAL);
 	return REAL(splice)(in, in_at, out, out_at, len, flags);
 }

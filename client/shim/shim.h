@@ -9,8 +9,9 @@
  *   conn.c    the connection of a thread, and what becomes of it in children
  *   netns.c   the namespace of a thread, and the tokens that keep namespaces
  *   id.c      which descriptors are weft's sockets
- *   fd.c      close, dup2 and the like must not take our own descriptors away
- *   socket.c  socket, bind, connect, names, shutdown
+ *   kind.c    what is remembered of descriptors; dup, fcntl
+ *   fd.c      close and the like must not take our own descriptors away
+ *   socket.c  socket, bind, connect, names, shutdown; stream.c those and the rest of streams
  *   opt.c     getsockopt, setsockopt
  *   send.c    send, write and theirs
  *   recv.c    recv, read and theirs; cmsg.c the control messages
@@ -123,6 +124,8 @@ void shim_netns_set(uint64_t ino, int token_fd);
 /* For exec: writes the environment variable that the new program is to have, and sees to it that
  * its token, and no other, stays open. */
 void shim_netns_env(char to[SHIM_NETNS_ENV]);
+/* The token of the calling thread's namespace, or -1. */
+int shim_token(void);
 /* Is it a token of this process? */
 bool shim_is_token(int fd);
 /* The next token at or above fd, or -1. */
@@ -156,3 +159,32 @@ void shim_sock_seen(void);
 const char *shim_name(int fd, char room[SHIM_NAME_MAX]);
 /* The same of any instance, whose number is *id. errno may change. */
 const char *shim_name_of(int fd, char room[SHIM_NAME_MAX], uint64_t *id);
+
+/* ---- kind.c ---- */
+
+enum { SHIM_KINDS = 65536 };
+
+/* What a descriptor was found to be. */
+enum shim_kind {
+	SHIM_ASK,    /* not known */
+	SHIM_PLAIN,  /* no socket of weft */
+	SHIM_STREAM, /* a stream of weft */
+	SHIM_UP,     /* one that is, or was, connected */
+	SHIM_LISTEN, /* one that listens */
+};
+
+extern uint8_t shim_kinds[SHIM_KINDS] __attribute__((visibility("hidden")));
+
+static inline enum shim_kind shim_kind(int fd)
+{
+	return (unsigned)fd < SHIM_KINDS
+		       ? (enum shim_kind)__atomic_load_n(&shim_kinds[fd], __ATOMIC_RELAXED)
+		       : SHIM_ASK;
+}
+
+void shim_kind_set(int fd, enum shim_kind kind);
+/* As shim_sock, and remembers. Never for decisions that a mistake would spoil. */
+bool shim_find(int fd, struct shim_sock *s);
+/* Descriptors may have come with m. */
+struct msghdr;
+void shim_kinds_passed(const struct msghdr *m);

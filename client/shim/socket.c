@@ -1,5 +1,5 @@
 /* socket: making sockets, and the calls that name addresses. */
-#include "shim.h"
+#include "stream.h"
 
 #include <fcntl.h>
 #include <linux/netlink.h>
@@ -38,17 +38,23 @@ static bool family_is_weft(int family, int protocol)
 
 SHIM_API int socket(int family, int type, int protocol)
 {
-	if (!family_is_weft(family, protocol) || !shim_on())
-		return REAL(socket)(family, type, protocol);
+	if (!family_is_weft(family, protocol) || !shim_on()) {
+		int fd = REAL(socket)(family, type, protocol);
+		if (fd >= 0)
+			shim_kind_set(fd, SHIM_ASK);
+		return fd;
+	}
 	struct shim_req r = {.op = WEFT_OP_SOCKET,
 			     .arg = {(uint64_t)family, (uint64_t)type, (uint64_t)protocol}};
 	int err = shim_call(&r);
 
+	/* the daemon's want of descriptors is the system's, from here */
 	if (err)
-		return shim_ret(err);
+		return shim_ret(err == -EMFILE ? -ENFILE : err);
 	if (r.fd < 0)
-		return shim_ret(-ENFILE);
+		return shim_ret(-EMFILE);
 	shim_sock_seen();
+	shim_kind_set(r.fd, SHIM_ASK);
 	/* passed descriptors come close-on-exec, and without what the sender had set by fcntl */
 	if (!(type & SOCK_CLOEXEC))
 		syscall(SYS_fcntl, r.fd, F_SETFD, 0);
@@ -81,6 +87,8 @@ SHIM_API int connect(int fd, const struct sockaddr *addr, socklen_t len)
 
 	if (!shim_sock(fd, &s))
 		return REAL(connect)(fd, addr, len);
+	if (s.type == SOCK_STREAM && len <= sizeof(struct sockaddr_storage))
+		return shim_ret(stream_connect(fd, &s, addr, len));
 	return shim_ret(call_addr(WEFT_OP_CONNECT, &s, addr, len));
 }
 
@@ -123,18 +131,24 @@ SHIM_API int listen(int fd, int backlog)
 
 	if (!shim_sock(fd, &s))
 		return REAL(listen)(fd, backlog);
-	struct shim_req r = {.op = WEFT_OP_LISTEN, .sock = s.id, .arg = {(uint64_t)backlog}};
-	return shim_ret(shim_call(&r));
+	return shim_ret(s.type == SOCK_STREAM ? stream_listen(fd, &s, backlog) : -EOPNOTSUPP);
 }
 
-/* There are no streams: none of the sockets there are takes connections. */
+static int take_connection(int fd, const struct shim_sock *s, struct sockaddr *addr, socklen_t *len,
+			   int flags)
+{
+	if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC))
+		return -EINVAL;
+	return s->type == SOCK_STREAM ? stream_accept(fd, s, addr, len, flags) : -EOPNOTSUPP;
+}
+
 SHIM_API int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
 	struct shim_sock s;
 
 	if (!shim_sock(fd, &s))
 		return REAL(accept4)(fd, addr, len, flags);
-	return shim_ret(flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC) ? -EINVAL : -EOPNOTSUPP);
+	return shim_ret(take_connection(fd, &s, addr, len, flags));
 }
 
 SHIM_API int accept(int fd, struct sockaddr *addr, socklen_t *len)
@@ -143,7 +157,7 @@ SHIM_API int accept(int fd, struct sockaddr *addr, socklen_t *len)
 
 	if (!shim_sock(fd, &s))
 		return REAL(accept)(fd, addr, len);
-	return shim_ret(-EOPNOTSUPP);
+	return shim_ret(take_connection(fd, &s, addr, len, 0));
 }
 
 SHIM_API int shutdown(int fd, int how)
@@ -158,10 +172,12 @@ SHIM_API int shutdown(int fd, int how)
 	return shim_ret(shim_call(&r));
 }
 
-/* Our ends have the type and family of their pairs; sockatmark asks the descriptor. */
+/* Our ends have the type and family of their pairs; sockatmark asks the descriptor, which knows of
+ * streams. */
 SHIM_API int sockatmark(int fd)
 {
 	struct shim_sock s;
 
-	return shim_sock(fd, &s) ? shim_ret(-ENOTTY) : REAL(sockatmark)(fd);
+	return shim_sock(fd, &s) && s.type != SOCK_STREAM ? shim_ret(-ENOTTY)
+							  : REAL(sockatmark)(fd);
 }

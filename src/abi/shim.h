@@ -33,16 +33,18 @@ enum weft_op {
 			       arg1 instance id, payload: instance name */
 	WEFT_OP_SOCKET,	    /* arg0 family, arg1 type, arg2 protocol. Reply: fd, arg0 socket id */
 	WEFT_OP_BIND,	    /* sock; payload: sockaddr */
-	WEFT_OP_CONNECT,    /* sock; payload: sockaddr */
+	WEFT_OP_CONNECT,    /* sock; arg0: 1 O_NONBLOCK; payload: sockaddr. Reply, of streams: arg0
+			       enum weft_connect */
 	WEFT_OP_GETNAME,    /* sock; arg0: 1 for the peer. Reply: payload sockaddr */
-	WEFT_OP_SEND,	    /* sock; payload: struct weft_dgram, data. Reply: arg0 bytes */
+	WEFT_OP_SEND,	    /* sock; payload: struct weft_dgram, data. Reply: arg0 bytes, arg1, of
+			       streams: enum weft_connect (MSG_FASTOPEN) */
 	WEFT_OP_SETSOCKOPT, /* sock; arg0 level, arg1 name; payload: value */
 	WEFT_OP_GETSOCKOPT, /* sock; arg0 level, arg1 name, arg2 room; payload: value in (some read
 			       it). Reply: payload value */
 	WEFT_OP_IOCTL, /* sock; arg0 cmd; payload: the argument, flattened (see below). Reply: same
 			*/
 	WEFT_OP_SHUTDOWN,  /* sock; arg0 how */
-	WEFT_OP_LISTEN,	   /* sock; arg0 backlog */
+	WEFT_OP_LISTEN,	   /* sock; arg0 backlog. Reply: arg0 1: it did not listen before */
 	WEFT_OP_MMAP,	   /* sock; arg0 length. Reply: fd of the ring's memory, arg0 its size */
 	WEFT_OP_SEND_KICK, /* sock: frames wait in a transmit ring */
 	WEFT_OP_NS_NEW,	   /* unshare(CLONE_NEWNET). Reply: arg0 ino, fd: token */
@@ -64,7 +66,8 @@ enum weft_op {
 			   memfd   with JSON */
 	WEFT_OP_STOP,	/* ends the daemon */
 	WEFT_OP_KEEP,	/* arg0: 1 the daemon stays when its last client leaves */
-	WEFT_OP_ACCEPT, /* reserved for streams */
+	WEFT_OP_STREAM, /* sock: how a stream stands. Reply: arg0 enum weft_stream, arg1 what
+			   poll(2) shows of it */
 	WEFT_OP_ERRQ, /* sock. Takes the first of the error queue. Reply: payload struct weft_dgram,
 			 data; arg0 how many are left, arg1 so_error. EAGAIN: none. arg0: 1 takes
 			 nothing, but marks anew what waits */
@@ -76,6 +79,33 @@ enum weft_depth {
 	WEFT_DEPTH_LIST, /* and, of a directory, the names in it */
 	WEFT_DEPTH_TREE, /* and all below */
 };
+
+/* How a stream stands. */
+enum weft_stream {
+	WEFT_STREAM_NONE, /* no connection, or none that came about */
+	WEFT_STREAM_CONNECTING,
+	WEFT_STREAM_UP, /* connected; or it was */
+	WEFT_STREAM_LISTEN,
+};
+
+/* What came of a connect. The errors are those of connect(2). */
+enum weft_connect {
+	WEFT_CONNECT_DONE,
+	WEFT_CONNECT_WAIT, /* under way: junk is to be written */
+	WEFT_CONNECT_SOON, /* O_NONBLOCK: EINPROGRESS, but it has been decided: no junk */
+	WEFT_CONNECT_BUSY, /* an earlier one is under way still */
+};
+
+/* What a listener's descriptor carries, one for each connection, with its descriptor. */
+struct weft_accept {
+	uint64_t id;
+	uint32_t name_len, pad;
+	uint8_t name[32]; /* the peer's, struct sockaddr_in or _in6 */
+};
+
+/* Writes of a byte each that make a descriptor not writable whose SO_SNDBUF is the least there is
+ */
+#define WEFT_STREAM_JUNK 3
 
 /* ioctl arguments, flattened: struct ifreq by itself; SIOCGIFCONF: struct ifconf's length as
  * uint32_t in, the array of struct ifreq out, its bytes in arg0; SIOCETHTOOL, SIOCGHWTSTAMP and
@@ -97,12 +127,23 @@ enum weft_depth {
  * reads end of file. End of file without that means that the daemon is gone. The program's end must
  * not be shut down both ways: it reads as closed. A record of struct weft_dgram and data that a
  * program writes to its end is sent as by SEND; its error becomes so_error.
+ * Streams: the pair is a SOCK_STREAM one and carries the bytes, both ways. What a program wrote is
+ * taken before its next request, as far as there is room for it in the socket. Our end shuts down
+ * its way in when the program can write no more (SHUTDOWN, or the connection broke), its way out
+ * behind the last byte to be read. Why a connection broke is so_error, and whoever finds an end
+ * asks for it (SO_ERROR). A listener's pair carries struct weft_accept.
+ * A descriptor must not look writable while it listens or connects. The shim sees to that: after
+ * the answer of LISTEN, or WEFT_CONNECT_WAIT of CONNECT, it sets SO_SNDBUF to the least and writes
+ * WEFT_STREAM_JUNK bytes, each by itself. When a connect has been decided, either way, the daemon
+ * removes them. A connect that failed is told by CONNECT or SO_ERROR; the pair stays in use.
  * so_error and the error queue stay with the daemon. What travels are marks, records without
  * payload, so that the descriptor becomes readable: WEFT_DGRAM_ERROR when so_error is set, ahead of
  * data not yet in the pair, and WEFT_DGRAM_ERRQ, in order with the data, for each of the error
  * queue. A mark whose error has been taken since (by SEND, by SO_ERROR of GETSOCKOPT, by ERRQ)
  * means nothing. What a request sets off can be read from the pair when its answer has come.
  * SETSOCKOPT of a filter: the flat array of struct sock_filter.
+ * A connection is made at <run directory>/ctl, which the owner and root may do; or by a record on a
+ * token with one end of a SEQPACKET pair: programs keep their network when they give up their user.
  * Tokens (NS_NEW, NS_SET; NS_SET with ino 0: a token of the own namespace): one end of a pair, to
  * be kept open and inherited across fork and exec by each process of the namespace, without
  * FD_CLOEXEC; its number stands in WEFT_NETNS. The instance ends, unless kept, when the last

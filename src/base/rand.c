@@ -1,4 +1,4 @@
-/* rand: SipHash-1-3 (Aumasson & Bernstein, 2012; the reduced-round variant for tables). */
+/* rand: SipHash (Aumasson & Bernstein, 2012): 2-4 as published, 1-3 reduced, for tables. */
 #include "base/rand.h"
 
 static inline uint64_t rotl(uint64_t x, int b)
@@ -20,7 +20,7 @@ static inline void sip_round(uint64_t v[4])
 	v[2] = rotl(v[2], 32);
 }
 
-uint64_t siphash(const void *p, size_t len, const struct hash_key *key)
+static inline uint64_t sip(const void *p, size_t len, const struct hash_key *key, int mix, int end)
 {
 	const uint8_t *b = p;
 	uint64_t v[4] = {
@@ -34,16 +34,28 @@ uint64_t siphash(const void *p, size_t len, const struct hash_key *key)
 	for (; len >= 8; b += 8, len -= 8) {
 		memcpy(&m, b, 8);
 		v[3] ^= m;
-		sip_round(v);
+		for (int i = 0; i < mix; i++)
+			sip_round(v);
 		v[0] ^= m;
 	}
 	for (size_t i = 0; i < len; i++)
 		last |= (uint64_t)b[i] << (8 * i);
 	v[3] ^= last;
-	sip_round(v);
+	for (int i = 0; i < mix; i++)
+		sip_round(v);
 	v[0] ^= last;
 	v[2] ^= 0xff;
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < end; i++)
 		sip_round(v);
 	return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+uint64_t siphash(const void *p, size_t len, const struct hash_key *key)
+{
+	return sip(p, len, key, 1, 3);
+}
+
+uint64_t siphash24(const void *p, size_t len, const struct hash_key *key)
+{
+	return sip(p, len, key, 2, 4);
 }

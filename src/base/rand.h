@@ -1,5 +1,5 @@
 /*
- * rand: seeded pseudo-random numbers (splitmix64) and a keyed hash (SipHash-1-3).
+ * rand: seeded pseudo-random numbers (splitmix64) and keyed hashes (SipHash).
  *
  * Every random choice of an instance comes from a `struct rng` seeded at its start, so that the
  * same seed gives the same run. Tables indexed by outside bytes hash with the instance's key.
@@ -42,6 +42,8 @@ struct hash_key {
 };
 
 uint64_t siphash(const void *p, size_t len, const struct hash_key *key);
+/* SipHash-2-4, for what others must not be able to make up (cookies). */
+uint64_t siphash24(const void *p, size_t len, const struct hash_key *key);
 
 /* A fast mix of one word for tables whose keys outsiders cannot choose freely. */
 static inline uint32_t hash_u64(uint64_t v)

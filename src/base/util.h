@@ -38,18 +38,17 @@
 	     (node) != (head) && ((pos) = container_of(node, __typeof__(*(pos)), member), true);   \
 	     (node) = (following), (following) = (node)->next)
 
-#define MIN(a, b)                                                                                  \
+/* Each argument is looked at once; the names are new in each use, so that uses may nest. */
+#define PASTE_(a, b) a##b
+#define PASTE(a, b)  PASTE_(a, b)
+#define PICK(a, b, op, n)                                                                          \
 	({                                                                                         \
-		__typeof__(a) _a = (a);                                                            \
-		__typeof__(b) _b = (b);                                                            \
-		_a < _b ? _a : _b;                                                                 \
+		__typeof__(a) PASTE(a_, n) = (a);                                                  \
+		__typeof__(b) PASTE(b_, n) = (b);                                                  \
+		PASTE(a_, n) op PASTE(b_, n) ? PASTE(a_, n) : PASTE(b_, n);                        \
 	})
-#define MAX(a, b)                                                                                  \
-	({                                                                                         \
-		__typeof__(a) _a = (a);                                                            \
-		__typeof__(b) _b = (b);                                                            \
-		_a > _b ? _a : _b;                                                                 \
-	})
+#define MIN(a, b) PICK(a, b, <, __COUNTER__)
+#define MAX(a, b) PICK(a, b, >, __COUNTER__)
 
 #define NSEC_PER_USEC 1000ULL
 #define NSEC_PER_MSEC 1000000ULL

@@ -206,13 +206,9 @@ static void icmp_msgs(struct net *net, FILE *out)
 	fputc('\n', out);
 }
 
-/* What programs that read /proc/net/snmp by position expect; there is no TCP to count. */
-static const struct fixed_count tcp_counts[] = {
-	{"RtoAlgorithm", 1}, {"RtoMin", 200},	  {"RtoMax", 120000},  {"MaxConn", -1},
-	{"ActiveOpens", 0},  {"PassiveOpens", 0}, {"AttemptFails", 0}, {"EstabResets", 0},
-	{"CurrEstab", 0},    {"InSegs", 0},	  {"OutSegs", 0},      {"RetransSegs", 0},
-	{"InErrs", 0},	     {"OutRsts", 0},	  {"InCsumErrors", 0}, {NULL, 0},
-};
+/* Constants of the implementation (RFC 4022): van Jacobson's algorithm, ms, no limit. */
+static const struct fixed_count tcp_constants[] = {
+	{"RtoAlgorithm", 1}, {"RtoMin", 200}, {"RtoMax", 120000}, {"MaxConn", -1}, {NULL, 0}};
 
 void files_snmp(struct net *net, FILE *out)
 {
@@ -223,7 +219,7 @@ void files_snmp(struct net *net, FILE *out)
 	group(net, out, "Ip", "Ip", ip, false);
 	group(net, out, "Icmp", "Icmp", NULL, false);
 	icmp_msgs(net, out);
-	group(net, out, "", "Tcp", tcp_counts, false);
+	group(net, out, "Tcp", "Tcp", tcp_constants, false);
 	group(net, out, "Udp", "Udp", NULL, false);
 	/* the same counters, of a protocol that does not exist here */
 	group(net, out, "Udp", "UdpLite", NULL, true);

@@ -12,6 +12,7 @@
 #include "packet/packet.h"
 #include "raw/raw.h"
 #include "sock/inet.h"
+#include "tcp/tcp.h"
 #include "udp/udp.h"
 
 /* ---- devices ---- */
@@ -197,12 +198,11 @@ static void show_udplite(struct net *net, FILE *out)
 	inet_show_head(out, 5, true);
 }
 
-/* There is no TCP, so its table is empty. */
-static void show_tcp(struct net *net, FILE *out)
+static void show_sockstat(struct net *net, FILE *out)
 {
-	fprintf(out, "%-149s\n",
-		"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid"
-		"  timeout inode");
+	sock_show_used(net, out);
+	tcp_show_sockstat(net, out);
+	sock_show(net, out);
 }
 
 /* ---- the table ---- */
@@ -244,10 +244,10 @@ static const struct file_row proc_rows[] = {
 	FILE_("route", files_route),
 	FILE_("rt_cache", files_rt_cache),
 	FILE_("snmp", files_snmp),
-	FILE_("sockstat", sock_show),
+	FILE_("sockstat", show_sockstat),
 	FILE_("softnet_stat", show_softnet),
 	{.name = "stat", .mode = 0555, .dir = &stat_dir},
-	FILE_("tcp", show_tcp),
+	FILE_("tcp", tcp_show),
 	FILE_("udp", udp_show),
 	FILE_("udplite", show_udplite),
 	{.name = "vlan", .mode = 0555, .dir = &files_proc_vlan, .exists = files_has_vlan},

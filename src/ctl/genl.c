@@ -9,6 +9,7 @@
 /* Every family of the instance: one row each. */
 static const struct genl_family *const families[] = {
 	&genl_ctrl_family,
+	&genl_tcp_metrics_family,
 };
 
 enum {

@@ -31,6 +31,6 @@ struct genl_reg *genl_by_id(const struct weft *weft, unsigned id);
 struct genl_reg *genl_by_name(const struct weft *weft, const char *name);
 struct genl_reg *genl_reg_of(const struct weft *weft, const struct genl_family *f);
 
-extern const struct genl_family genl_ctrl_family;
+extern const struct genl_family genl_ctrl_family, genl_tcp_metrics_family;
 /* Tells nlctrl's listeners that reg has come (CTRL_CMD_NEWFAMILY, NEWMCAST_GRP) or gone. */
 void genl_ctrl_notify(struct weft *weft, const struct genl_reg *reg, bool come);

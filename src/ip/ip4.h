@@ -249,6 +249,8 @@ struct route4_cookie {
 int route4_walk(struct net *net, uint32_t table, struct route4_cookie *c,
 		int (*fn)(const struct route *r, void *arg), void *arg);
 uint32_t route4_seq(const struct net *net); /* changes with every change: DUMP_INTR */
+/* Changes with every change, and with all news about the MTU of a path. */
+uint32_t route4_gen(const struct net *net);
 /* rt_cache-less statistics for /proc/net/route and fib_trie: number of prefixes. */
 size_t route4_count(const struct net *net, uint32_t table);
 /* Is there such a table? One comes with its first route, and stays when the last one goes. */

@@ -119,6 +119,7 @@ void route4_update_pmtu(struct net *net, uint32_t daddr, uint32_t mtu, uint64_t 
 	struct pmtu_entry val = {daddr, mtu, fi->id, now + net->ip4->mtu_expires};
 	entry_write(b, entry_for(b, daddr, now), &val);
 	WRITE_ONCE(c->n, 1);
+	WRITE_ONCE(net->ip4->routes->pmtu_gen, net->ip4->routes->pmtu_gen + 1);
 }
 
 void route4_pmtu_error(struct worker *w, struct net *net, const struct ip4_hdr *inner, uint8_t type,
@@ -183,6 +184,7 @@ void pmtu_flush(struct net *net)
 		for (unsigned k = 0; k < PMTU_DEPTH; k++)
 			entry_write(&c->b[i], &c->b[i].e[k], &(struct pmtu_entry){0});
 	WRITE_ONCE(c->n, 0);
+	WRITE_ONCE(net->ip4->routes->pmtu_gen, net->ip4->routes->pmtu_gen + 1);
 }
 
 unsigned pmtu_count(const struct net *net)

@@ -549,6 +549,14 @@ uint32_t route4_seq(const struct net *net)
 	return net->ip4->routes->seq;
 }
 
+uint32_t route4_gen(const struct net *net)
+{
+	const struct route4_tables *t = net->ip4->routes;
+
+	return READ_ONCE(((struct route4_tables *)t)->seq) +
+	       READ_ONCE(((struct route4_tables *)t)->pmtu_gen);
+}
+
 bool route4_table_there(const struct net *net, uint32_t table)
 {
 	const struct route4_table *t = route4_table_find(net, table);

@@ -17,6 +17,7 @@
 struct weft;
 struct ip4_net;
 struct sock_net;
+struct tcp_net;
 struct nl_net;
 struct sysctl_net;
 
@@ -50,6 +51,7 @@ struct net {
 
 	struct ip4_net *ip4;
 	struct sock_net *sock;
+	struct tcp_net *tcp;
 	struct nl_net *nl;
 	struct sysctl_net *sysctl;
 	struct dev_reap reap;

@@ -64,6 +64,7 @@ static unsigned count(const struct sysctl_row *r)
 	case SYSCTL_INT2:
 		return 2;
 	case SYSCTL_INT3:
+	case SYSCTL_ULONG3:
 		return 3;
 	default:
 		return 1;
@@ -85,14 +86,21 @@ static uint64_t unit(const struct sysctl_row *r)
 	}
 }
 
+static bool is_long(const struct sysctl_row *r)
+{
+	return r->type == SYSCTL_ULONG || r->type == SYSCTL_ULONG3;
+}
+
 static int64_t load(const struct sysctl_row *r, const void *at, unsigned i)
 {
 	uint64_t u = unit(r);
 
 	if (u)
 		return (int64_t)(READ_ONCE(*(const uint64_t *)at) / u);
-	if (r->type == SYSCTL_ULONG)
-		return (int64_t)READ_ONCE(*(const uint64_t *)at);
+	if (is_long(r))
+		return (int64_t)READ_ONCE(((const uint64_t *)at)[i]);
+	if (r->type == SYSCTL_UINT)
+		return READ_ONCE(*(const uint32_t *)at);
 	return READ_ONCE(((const int *)at)[i]);
 }
 
@@ -102,8 +110,8 @@ static void put(const struct sysctl_row *r, void *at, unsigned i, int64_t v)
 
 	if (u)
 		WRITE_ONCE(*(uint64_t *)at, (uint64_t)v * u);
-	else if (r->type == SYSCTL_ULONG)
-		WRITE_ONCE(*(uint64_t *)at, (uint64_t)v);
+	else if (is_long(r))
+		WRITE_ONCE(((uint64_t *)at)[i], (uint64_t)v);
 	else
 		WRITE_ONCE(((int *)at)[i], (int)v);
 }
@@ -147,34 +155,31 @@ int sysctl_show(struct net *net, const struct sysctl_row *r, struct netdev *dev,
 	return 0;
 }
 
-/* Reads up to max numbers; how many, or -EINVAL. */
-static int read_numbers(const char *text, int64_t *v, unsigned max)
+/* The next number of a text; 1, 0 at its end, or -EINVAL. */
+static int read_number(const char **text, int64_t *v)
 {
-	unsigned n = 0;
+	char *end;
 
-	for (;;) {
-		char *end;
-
-		while (isspace((unsigned char)*text))
-			text++;
-		if (!*text || n == max)
-			break;
-		errno = 0;
-		v[n] = strtoll(text, &end, 0);
-		if (end == text || errno || (*end && !isspace((unsigned char)*end)))
-			return -EINVAL;
-		text = end;
-		n++;
-	}
-	return n ? (int)n : -EINVAL;
+	while (isspace((unsigned char)**text))
+		++*text;
+	if (!**text)
+		return 0;
+	errno = 0;
+	*v = strtoll(*text, &end, 0);
+	if (end == *text || errno || (*end && !isspace((unsigned char)*end)))
+		return -EINVAL;
+	*text = end;
+	return 1;
 }
 
 static bool in_range(const struct sysctl_row *r, int64_t v)
 {
 	if (v < r->min || (r->max && v > r->max))
 		return false;
-	if (r->type == SYSCTL_ULONG)
+	if (is_long(r))
 		return true;
+	if (r->type == SYSCTL_UINT)
+		return v >= 0 && v <= UINT32_MAX;
 	return v >= INT32_MIN && v <= INT32_MAX;
 }
 
@@ -182,9 +187,10 @@ int sysctl_store(struct net *net, const struct sysctl_row *r, struct netdev *dev
 		 const char *text)
 {
 	void *at = sysctl_where(net, r, dev, which);
-	int64_t v[3], old;
 	bool changed = false;
-	int n;
+	int64_t v, old;
+	unsigned n = 0;
+	int more = 0;
 
 	if (!at)
 		return -ENOENT;
@@ -192,18 +198,16 @@ int sysctl_store(struct net *net, const struct sysctl_row *r, struct netdev *dev
 		return -EACCES;
 	if (r->type == SYSCTL_STRING)
 		return r->store ? r->store(net, dev, text) : -EACCES;
-	n = read_numbers(text, v, count(r));
-	if (n < 0)
-		return n;
-	for (int i = 0; i < n; i++)
-		if (!in_range(r, v[i]))
-			return -EINVAL;
 	old = load(r, at, 0);
-	for (int i = 0; i < n; i++) {
-		changed |= load(r, at, (unsigned)i) != v[i];
-		put(r, at, (unsigned)i, v[i]);
+	for (; n < count(r) && (more = read_number(&text, &v)) > 0; n++) {
+		if (!in_range(r, v)) {
+			more = -EINVAL;
+			break;
+		}
+		changed |= load(r, at, n) != v;
+		put(r, at, n, v);
 	}
 	if (changed && r->changed)
 		r->changed(net, dev, which, old, load(r, at, 0));
-	return 0;
+	return n || more ? MIN(more, 0) : -EINVAL;
 }

@@ -15,12 +15,14 @@
 
 enum sysctl_type {
 	SYSCTL_INT,	/* decimal int in [min, max] */
+	SYSCTL_UINT,	/* decimal unsigned (uint32_t) */
 	SYSCTL_INT2,	/* two ints, tab between */
 	SYSCTL_INT3,	/* three ints, tabs between */
 	SYSCTL_MS,	/* shown in ms, stored in ns (uint64_t) */
 	SYSCTL_SEC,	/* shown in s, stored in ns (uint64_t) */
 	SYSCTL_JIFFIES, /* shown in USER_HZ (1/100 s), stored in ns (uint64_t) */
 	SYSCTL_ULONG,	/* uint64_t */
+	SYSCTL_ULONG3,	/* three uint64_t, tabs between */
 	SYSCTL_STRING,	/* through show and store */
 };
 
@@ -58,8 +60,8 @@ void *sysctl_where(struct net *net, const struct sysctl_row *r, struct netdev *d
 		   const char *which);
 uint16_t sysctl_mode(const struct net *net, const struct sysctl_row *r);
 
-/* Reads and writes one value as text, as cat and echo would. 0 or -errno (-EINVAL for a bad value,
- * with nothing stored). */
+/* Reads and writes one value as text, as cat and echo would. 0 or -errno (-EINVAL for a bad value;
+ * of several, those before it are stored, as in Linux). */
 int sysctl_show(struct net *net, const struct sysctl_row *r, struct netdev *dev, const char *which,
 		FILE *out);
 int sysctl_store(struct net *net, const struct sysctl_row *r, struct netdev *dev, const char *which,

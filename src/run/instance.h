@@ -18,6 +18,7 @@ struct packet_core;
 struct raw_core;
 struct sock_core;
 struct sysctl_table;
+struct tcp_core;
 struct udp_core;
 
 struct weft_config {
@@ -44,6 +45,7 @@ struct weft {
 	struct packet_core *packet;
 	struct raw_core *raw;
 	struct udp_core *udp;
+	struct tcp_core *tcp;
 	struct nl *nl;
 	struct files *files;
 	void *daemon; /* of the process that offers the instance to programs */

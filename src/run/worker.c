@@ -279,8 +279,7 @@ void worker_fd_del(struct worker *w, struct worker_fd *f)
 			w->ready[i].events = 0;
 }
 
-/* Runs the functions of what is ready now; returns how many. */
-static unsigned run_ready(struct worker *w)
+unsigned worker_run_fds(struct worker *w)
 {
 	struct epoll_event ev[FDS_BATCH];
 	uint64_t t0 = cycles();
@@ -353,7 +352,7 @@ void worker_sleep(struct worker *w, uint64_t until)
 	}
 	w->now = clock_mono();
 	if (w->epfd >= 0)
-		run_ready(w);
+		worker_run_fds(w);
 }
 
 void worker_loop(struct worker *w, uint64_t spin_ns)
@@ -375,7 +374,7 @@ void worker_loop(struct worker *w, uint64_t spin_ns)
 		/* traffic that never ends, or a long spin, must not shut out the descriptors */
 		if (w->epfd >= 0 && now - fds >= FDS_EVERY) {
 			fds = now;
-			run_ready(w);
+			worker_run_fds(w);
 		}
 	}
 	rcu_unregister_thread();

@@ -139,6 +139,9 @@ void worker_fd_del(struct worker *w, struct worker_fd *f);
 /* Sleeps until a descriptor, a wake or `until` (monotonic ns), then runs the ready functions, with
  * w->now set afresh. Without descriptors: does not sleep. */
 void worker_sleep(struct worker *w, uint64_t until);
+/* Runs the functions of the descriptors that are ready, at w->now, and does not wait; returns how
+ * many. For those who wait for w->epfd by themselves. */
+unsigned worker_run_fds(struct worker *w);
 /* Steps, spins up to spin_ns without work, then sleeps; returns when w->stop is set. Registers the
  * thread with RCU. */
 void worker_loop(struct worker *w, uint64_t spin_ns);

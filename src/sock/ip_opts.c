@@ -86,8 +86,11 @@ static int set_options(struct inet_sock *in, const void *val, size_t len)
 
 /* ---- set ---- */
 
+/* The ECN bits of a stream are TCP's. */
 static int set_tos(struct inet_sock *in, int val)
 {
+	if (in->sk.type == SOCK_STREAM)
+		val = (val & ~3) | (in->tos & 3);
 	in->tos = (uint8_t)val;
 	in->sk.prio = ip4_tos_prio(in->tos);
 	return 0;

@@ -99,6 +99,35 @@ int sock_new(struct net *net, int family, int type, int protocol, struct sock **
 	return 0;
 }
 
+struct sock *sock_clone(const struct sock *listener)
+{
+	struct sock *sk = malloc(listener->ops->size);
+
+	if (!sk)
+		return NULL;
+	memcpy(sk, listener, listener->ops->size);
+	sk->net = net_get(listener->net);
+	sk->id = ++listener->weft->sock->last_id;
+	sk->refs = 1;
+	sk->inflight = 1;
+	sk->dead = false;
+	sk->listens = false;
+	sk->accept_handed = 0;
+	sk->shut = 0;
+	sk->rx_head = NULL;
+	sk->rx_tail = &sk->rx_head;
+	sk->rx_bytes = 0;
+	sk->rx_drops = 0;
+	sk->error = 0;
+	sk->filter = NULL;
+	sk->reuse_cbpf = NULL;
+	sk->wake = NULL;
+	sk->end = NULL;
+	cds_list_add_tail(&sk->link, &sk->net->sock->socks);
+	sk->net->sock->n_socks++;
+	return sk;
+}
+
 void sock_get(struct sock *sk)
 {
 	sk->refs++;
@@ -161,7 +190,13 @@ void sock_put(struct sock *sk)
 		return;
 	sk->wake = NULL;
 	sk->unread = NULL;
-	sock_close(sk);
+	if (!sk->dead) {
+		/* the protocol may go on with it for a while */
+		sk->refs = 1;
+		sock_close(sk);
+		if (--sk->refs)
+			return;
+	}
 	while ((rx = sock_dequeue(sk)))
 		sock_rx_free(sk->weft->worker[0], rx);
 	net_put(sk->net);
@@ -214,6 +249,11 @@ int sock_getname(struct sock *sk, bool peer, struct sockaddr *a, size_t *len)
 	return sk->ops->getname ? sk->ops->getname(sk, peer, a, len) : -EOPNOTSUPP;
 }
 
+int sock_accepted_name(struct sock *sk, struct sockaddr *a, size_t *len)
+{
+	return sk->ops->stream ? sk->ops->stream->accepted_name(sk, a, len) : -EOPNOTSUPP;
+}
+
 ssize_t sock_sendmsg(struct sock *sk, const struct sock_msg *m)
 {
 	if (m->name_len > sizeof(struct sockaddr_storage))
@@ -223,10 +263,16 @@ ssize_t sock_sendmsg(struct sock *sk, const struct sock_msg *m)
 
 int sock_setsockopt(struct sock *sk, int level, int name, const void *val, size_t len)
 {
+	int err;
+
 	if (len > INT32_MAX)
 		return -EINVAL;
-	if (level == SOL_SOCKET)
-		return sock_opt_set(sk, name, val, len);
+	if (level == SOL_SOCKET) {
+		err = sock_opt_set(sk, name, val, len);
+		if (!err && sk->ops->option_set)
+			sk->ops->option_set(sk, name);
+		return err;
+	}
 	return sk->ops->setsockopt ? sk->ops->setsockopt(sk, level, name, val, len) : -EOPNOTSUPP;
 }
 
@@ -242,6 +288,16 @@ int sock_getsockopt(struct sock *sk, int level, int name, void *val, size_t *len
 int sock_shutdown(struct sock *sk, int how)
 {
 	return sk->ops->shutdown ? sk->ops->shutdown(sk, how) : -EOPNOTSUPP;
+}
+
+int sock_listen(struct sock *sk, int backlog)
+{
+	return sk->ops->stream ? sk->ops->stream->listen(sk, backlog) : -EOPNOTSUPP;
+}
+
+int sock_accept(struct sock *sk, struct sock **out)
+{
+	return sk->ops->stream ? sk->ops->stream->accept(sk, out) : -EOPNOTSUPP;
 }
 
 /* ---- ioctl ---- */
@@ -396,14 +452,27 @@ static unsigned count(struct net *net, int type, int protocol, size_t *pages)
 	return n;
 }
 
+int sock_rmem_max(const struct weft *weft)
+{
+	return weft->sock->rmem_max;
+}
+
+int sock_somaxconn(const struct net *net)
+{
+	return net->sock->somaxconn;
+}
+
+void sock_show_used(struct net *net, FILE *out)
+{
+	fprintf(out, "sockets: used %u\n", net->sock->n_socks);
+}
+
 void sock_show(struct net *net, FILE *out)
 {
 	unsigned n_frags, n;
 	size_t pages;
 	uint64_t mem;
 
-	fprintf(out, "sockets: used %u\n", net->sock->n_socks);
-	fprintf(out, "TCP: inuse 0 orphan 0 tw 0 alloc 0 mem 0\n");
 	n = count(net, SOCK_DGRAM, IPPROTO_UDP, &pages);
 	fprintf(out, "UDP: inuse %u mem %zu\n", n, pages);
 	fprintf(out, "UDPLITE: inuse 0\n");

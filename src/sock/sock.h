@@ -48,7 +48,9 @@ struct sock_msg {
 struct sock_ops {
 	size_t size; /* of the protocol's struct, whose first member is struct sock */
 	int (*init)(struct sock *sk);
-	void (*release)(struct sock *sk); /* leaves every table; memory goes after a grace period */
+	/* Leaves every table; memory goes after a grace period. A protocol that has still to talk
+	 * to its peer takes a reference of its own. */
+	void (*release)(struct sock *sk);
 	int (*bind)(struct sock *sk, const struct sockaddr *addr, size_t len);
 	int (*connect)(struct sock *sk, const struct sockaddr *addr, size_t len);
 	/* *len: in the room, out the size. */
@@ -57,13 +59,13 @@ struct sock_ops {
 	ssize_t (*sendmsg)(struct sock *sk, const struct sock_msg *m);
 	int (*setsockopt)(struct sock *sk, int level, int name, const void *val, size_t len);
 	int (*getsockopt)(struct sock *sk, int level, int name, void *val, size_t *len);
+	/* An option of SOL_SOCKET has been set. Optional. */
+	void (*option_set)(struct sock *sk, int name);
 	/* SO_ATTACH_REUSEPORT_CBPF: where the program of the group is kept of which the socket is
 	 * a member; NULL: of none. Optional. */
 	struct cbpf **(*reuse_prog)(struct sock *sk);
 	/* SO_BINDTODEVICE and SO_BINDTOIFINDEX have changed bound_if. Optional. */
 	void (*rebind)(struct sock *sk);
-	/* An option of SOL_SOCKET was set. Optional. */
-	void (*opt_set)(struct sock *sk, int name);
 	/* Protocol's own ioctls; -ENOIOCTLCMD (515) passes on to the devices'. */
 	int (*ioctl)(struct sock *sk, unsigned long cmd, void *arg, size_t len);
 	int (*shutdown)(struct sock *sk, int how);
@@ -72,9 +74,48 @@ struct sock_ops {
 	int (*abort)(struct sock *sk, int err);
 	/* A reader made room: netlink goes on with its dump. Optional. */
 	void (*drained)(struct sock *sk);
+	/* Streams; NULL elsewhere. */
+	const struct sock_stream_ops *stream;
 	/* Memory to share with the program at mmap() (packet rings): a memfd (borrowed), or -errno.
 	 */
 	int (*mmap_fd)(struct sock *sk, size_t *size);
+};
+
+/*
+ * Streams: bytes instead of datagrams. sendmsg takes as much as there is room for (-EAGAIN: none,
+ * -EPIPE when shut); shutdown, connect (-EINPROGRESS, then state) never wait. `wake` says that poll
+ * may have changed. The data passes without a copy between an application's end and the queues:
+ * send_pkt gives packets, peek shows where bytes lie.
+ */
+enum sock_poll { /* as EPOLLIN, ... of epoll(2) */
+		 SOCK_POLL_IN = 0x001,
+		 SOCK_POLL_PRI = 0x002,
+		 SOCK_POLL_OUT = 0x004,
+		 SOCK_POLL_ERR = 0x008,
+		 SOCK_POLL_HUP = 0x010,
+		 SOCK_POLL_RDHUP = 0x2000,
+};
+
+struct sock_stream_ops {
+	int (*listen)(struct sock *sk, int backlog);
+	/* A connection that is ready; the reference is the caller's. -EAGAIN: none, -EINVAL: does
+	 * not listen. */
+	int (*accept)(struct sock *sk, struct sock **out);
+	/* Bytes that sendmsg or send_pkt would take now. */
+	size_t (*sendspace)(const struct sock *sk);
+	/* Takes p: a packet whose data (all segments) is stream data and whose headroom is whole.
+	 * flags: MSG_MORE. 0 or -errno (-EPIPE, so_error). Room is not asked for again. */
+	int (*send_pkt)(struct sock *sk, struct pkt *p, int flags);
+	/* Where the next bytes to be read lie: fills at most n of iov, stops before urgent data;
+	 * *count is set. Bytes shown; 0: none; -errno: so_error (taken), -ENOTCONN. */
+	ssize_t (*peek)(struct sock *sk, struct iovec *iov, unsigned n, unsigned *count);
+	/* The first len of what peek showed have been read. */
+	void (*consume)(struct sock *sk, size_t len);
+	/* recv(2) with MSG_PEEK, MSG_OOB, MSG_TRUNC; never waits. Bytes, 0 at the end, -errno. */
+	ssize_t (*recv)(struct sock *sk, void *buf, size_t len, int flags);
+	uint32_t (*poll)(const struct sock *sk); /* enum sock_poll */
+	/* The peer's name, whatever has become of it: accept(2). */
+	int (*accepted_name)(struct sock *sk, struct sockaddr *a, size_t *len);
 };
 
 struct sock {
@@ -95,6 +136,11 @@ struct sock {
 	size_t rx_bytes; /* truesize queued, atomic: other workers look before they post */
 	int error;	 /* so_error, positive */
 	uint64_t rx_drops;
+	/* of a listener: accepted by its end, but no program has taken them yet; they count towards
+	 * the backlog */
+	unsigned accept_handed;
+	bool listens;	 /* SO_ACCEPTCONN; the protocol sets it */
+	bool privileged; /* its owner may do what takes CAP_NET_BIND_SERVICE: others ask uid */
 
 	/* options */
 	size_t rcvbuf, sndbuf;
@@ -151,6 +197,8 @@ void sock_close(struct sock *sk);
 int sock_bind(struct sock *sk, const struct sockaddr *a, size_t len);
 int sock_connect(struct sock *sk, const struct sockaddr *a, size_t len);
 int sock_getname(struct sock *sk, bool peer, struct sockaddr *a, size_t *len);
+/* The peer of what sock_accept() gave: even of one that has ended since. */
+int sock_accepted_name(struct sock *sk, struct sockaddr *a, size_t *len);
 ssize_t sock_sendmsg(struct sock *sk, const struct sock_msg *m);
 /* SOL_SOCKET here, the rest by ops. The kernel's checks and error numbers. */
 int sock_setsockopt(struct sock *sk, int level, int name, const void *val, size_t len);
@@ -158,6 +206,10 @@ int sock_getsockopt(struct sock *sk, int level, int name, void *val, size_t *len
 /* SIOCGIF*, SIOCSIF*, SIOCETHTOOL, SIOCGARP, ...: arg holds len bytes in and out. */
 int sock_ioctl(struct sock *sk, unsigned long cmd, void *arg, size_t len);
 int sock_shutdown(struct sock *sk, int how);
+int sock_listen(struct sock *sk, int backlog);
+int sock_accept(struct sock *sk, struct sock **out);
+/* As sock_new for a connection that was accepted: no init is called, options are the listener's. */
+struct sock *sock_clone(const struct sock *listener);
 
 /* A datagram for sk: takes rx. Runs the wake. Any worker. False: dropped, full. */
 bool sock_deliver(struct worker *w, struct sock *sk, struct sock_rx *rx);
@@ -205,7 +257,11 @@ static inline unsigned long sock_ino(const struct sock *sk)
 {
 	return (unsigned long)(sk->ino ? sk->ino : sk->id);
 }
-/* /proc/net/sockstat */
+/* net.core's rmem_max and somaxconn. */
+int sock_rmem_max(const struct weft *weft);
+int sock_somaxconn(const struct net *net);
+/* /proc/net/sockstat: the line before that of TCP, and those behind it */
+void sock_show_used(struct net *net, FILE *out);
 void sock_show(struct net *net, FILE *out);
 /* Runs the socket's filter: bytes to keep, 0 reject, UINT32_MAX without a filter. RCU. */
 uint32_t sock_filter(const struct sock *sk, const struct pkt *p, const struct netdev *dev);

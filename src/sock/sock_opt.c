@@ -401,7 +401,7 @@ static int set_number(struct sock *sk, int name, int val)
 	return set_flag(sk, name, val);
 }
 
-static int set(struct sock *sk, int name, const void *val, size_t len)
+int sock_opt_set(struct sock *sk, int name, const void *val, size_t len)
 {
 	int v;
 
@@ -440,13 +440,4 @@ static int set(struct sock *sk, int name, const void *val, size_t len)
 		return 0;
 	}
 	return set_number(sk, name, v);
-}
-
-int sock_opt_set(struct sock *sk, int name, const void *val, size_t len)
-{
-	int err = set(sk, name, val, len);
-
-	if (!err && sk->ops->opt_set)
-		sk->ops->opt_set(sk, name);
-	return err;
 }

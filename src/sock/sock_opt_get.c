@@ -224,8 +224,10 @@ static bool get_int(struct sock *sk, int name, int *v)
 	case SO_BUF_LOCK:
 		*v = sk->buf_lock;
 		break;
-	case SO_BSDCOMPAT:
 	case SO_ACCEPTCONN:
+		*v = sk->listens;
+		break;
+	case SO_BSDCOMPAT:
 	case SO_INCOMING_NAPI_ID:
 	case SO_RESERVE_MEM:
 		*v = 0;

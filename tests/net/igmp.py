@@ -1,5 +1,6 @@
 """What a host tells of its multicast groups: options, their errors, and the reports they cause, as JSON.
-Needs a network namespace of its own.   v0 (the host) === v1 (what listens to it, and asks)"""
+Needs a network namespace of its own. With a second argument, the JSON of an earlier run, a step waits until it
+has heard as many reports as there were then, so that a slow machine makes no difference.   v0 (the host) === v1 (what listens to it, and asks)"""
 import json
 import os
 import socket
@@ -38,6 +39,7 @@ wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
 wire.bind(("v1", 0x0800))
 ip4 = socket.inet_aton
 log = []
+expected = json.load(open(sys.argv[2])) if len(sys.argv) > 2 else []
 
 
 def records(m):
@@ -51,10 +53,12 @@ def records(m):
 
 
 def reports(wait):
-    """What was said until there is silence for that long."""
+    """What was said until there is silence for that long, and what is expected was heard (or three seconds
+    have passed)."""
     out = []
+    want = len(expected[len(log)][2]) if len(log) < len(expected) else 0
     while True:
-        wire.settimeout(wait)
+        wire.settimeout(wait if len(out) >= want else 3)
         try:
             frame, addr = wire.recvfrom(70000)
         except socket.timeout:

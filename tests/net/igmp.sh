@@ -7,7 +7,7 @@ OUTSIDE=1
 [ "$(id -u)" -eq 0 ] || skip "needs root for the kernel's side"
 here=$(dirname "$0")
 ok unshare -n /usr/bin/python3 "$here/igmp.py" "$tmp/kernel.json"
-ok "$WEFT" run /usr/bin/python3 "$here/igmp.py" "$tmp/weft.json"
+ok "$WEFT" run /usr/bin/python3 "$here/igmp.py" "$tmp/weft.json" "$tmp/kernel.json"
 /usr/bin/python3 - "$tmp/kernel.json" "$tmp/weft.json" <<'PY'
 import json, re, sys
 

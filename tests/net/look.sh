@@ -129,6 +129,8 @@ assert {(x["dev"], x["netns"]) for x in e} == {("a0", "a"), ("r0", "r"), ("r1", 
 '
 wait
 # a trace that nobody reads ends, and asking for nonsense is refused
+ok ip -n r link set r0 down
+ok ip -n r link set r1 down
 says "no packet came" timeout 5 "$WEFT" trace -c 1 -t 0.5
 refuses "-c takes" "$WEFT" trace -c x
 refuses "-t takes" "$WEFT" trace -t never

@@ -51,7 +51,7 @@ static void test_any_protocol(void **state)
 	assert_int_equal(sock_new(s->a, AF_INET, SOCK_RAW, 0, &sk), -EPROTONOSUPPORT);
 	assert_int_equal(sock_new(s->a, AF_INET, SOCK_RAW, 256, &sk), -EPROTONOSUPPORT);
 	assert_int_equal(sock_new(s->a, AF_INET, SOCK_RAW, -1, &sk), -EINVAL);
-	assert_int_equal(sock_new(s->a, AF_INET, SOCK_STREAM, 0, &sk), -ESOCKTNOSUPPORT);
+	assert_int_equal(sock_new(s->a, AF_INET, SOCK_RDM, 0, &sk), -ESOCKTNOSUPPORT);
 	assert_int_equal(sock_new(s->a, AF_INET6, SOCK_RAW, 1, &sk), -EAFNOSUPPORT);
 }
 
