@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,6 +139,23 @@ static int open_all(struct daemon *d, const struct options *o)
 	return weft_start(d->weft);
 }
 
+/* Sleeps, unless what was awaited lately came so soon that looking for it costs less than a sleep
+ * and a waking: then looks first, and lets others run between the looks. */
+static void rest(struct daemon *d, uint64_t until)
+{
+	static uint64_t budget;
+	uint64_t begun = clock_mono(), now = begun;
+
+	while (now - begun < budget && now < until) {
+		if (worker_run_fds(d->w))
+			return;
+		sched_yield();
+		now = clock_mono();
+	}
+	worker_sleep(d->w, until);
+	budget = clock_mono() - now < SPIN ? SPIN : budget / 2;
+}
+
 static void loop(struct daemon *d)
 {
 	uint64_t fds = 0;
@@ -159,7 +177,7 @@ static void loop(struct daemon *d)
 			continue;
 		fds = now;
 		uint64_t until = MIN(d->deadline, d->recheck);
-		worker_sleep(d->w, n ? 0 : MIN(worker_next(d->w), until));
+		rest(d, n ? 0 : MIN(worker_next(d->w), until));
 	}
 }
 

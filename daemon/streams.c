@@ -122,8 +122,9 @@ static void chain_set(struct pool_cache *c, struct pkt *first, size_t len)
 	}
 }
 
-/* Bytes taken, 0 at the end, or -errno: -EAGAIN when there is nothing, -ENOBUFS without memory. */
-static ssize_t take_some(struct end *e, size_t room)
+/* *more: there may be. Bytes taken, 0 at the end, or -errno: -EAGAIN when there is nothing,
+ * -ENOBUFS without memory. */
+static ssize_t take_some(struct end *e, size_t room, bool *more)
 {
 	struct pool_cache *c = &e->d->w->cache;
 	struct stream *st = e->stream;
@@ -142,8 +143,9 @@ static ssize_t take_some(struct end *e, size_t room)
 		pkt_free(c, p);
 		return err;
 	}
-	st->segs = (size_t)got == want ? MIN(st->segs * 4, (unsigned)TAKE_SEGS - 1)
-				       : (unsigned)((size_t)got / PKT_MAX_SEG + 1);
+	*more = (size_t)got == want;
+	st->segs = *more ? MIN(st->segs * 4, (unsigned)TAKE_SEGS - 1)
+			 : (unsigned)((size_t)got / PKT_MAX_SEG + 1);
 	chain_set(c, p, (size_t)got);
 	int err = ops_of(e)->send_pkt(e->sk, p, 0);
 	return err ? err : got;
@@ -179,12 +181,13 @@ void stream_take(struct end *e)
 		return;
 	if (st->junk)
 		drop_junk(e);
-	for (int i = 0; i < TAKE_ROUNDS && !st->junk; i++) {
+	bool more = true;
+	for (int i = 0; i < TAKE_ROUNDS && !st->junk && (more || st->gone); i++) {
 		size_t room = ops_of(e)->sendspace(e->sk);
 		st->in_wait = !room;
 		if (!room)
 			return;
-		ssize_t n = take_some(e, room);
+		ssize_t n = take_some(e, room, &more);
 		if (n > 0 || n == -EINTR)
 			continue;
 		if (n == -ECONNRESET && !st->unread) {

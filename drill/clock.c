@@ -32,6 +32,14 @@ void clock_init(struct drill *d)
 	pthread_cond_init(&d->told, NULL);
 }
 
+static __thread bool inside;
+static __thread unsigned asked; /* for the time, in a row */
+
+bool drill_inside(void)
+{
+	return inside;
+}
+
 static bool is_main(const struct drill *d)
 {
 	return pthread_equal(d->main, pthread_self());
@@ -44,11 +52,12 @@ void drill_enter(struct drill *d)
 	while (pthread_mutex_trylock(&d->lock))
 		sched_yield();
 	rcu_register_thread();
+	inside = true;
+	asked = 0;
 	d->w->now = d->now;
 	if (!is_main(d))
 		return;
 	d->main_inside = true;
-	d->asked = 0;
 	serve_drain(d);
 }
 
@@ -58,6 +67,7 @@ void drill_leave(struct drill *d)
 
 	if (is_main(d))
 		d->main_inside = false;
+	inside = false;
 	rcu_unregister_thread();
 	pthread_mutex_unlock(&d->lock);
 	errno = saved;
@@ -153,15 +163,13 @@ bool drill_run(struct drill *d, uint64_t until, bool (*ready)(void *arg), void *
 	return ready && ready(arg);
 }
 
-/* Is main asleep for what our thread does? */
-static bool main_awaits(const struct drill *d)
+/* Does a thread wait for another one? */
+static bool in_futex(pid_t tid)
 {
 	char path[64], text[64];
 	int fd;
 
-	if (d->main_inside)
-		return false;
-	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", (int)d->main_tid);
+	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", (int)tid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
@@ -170,13 +178,26 @@ static bool main_awaits(const struct drill *d)
 	if (n <= 0)
 		return false;
 	text[n] = 0;
-	return strtol(text, NULL, 10) == SYS_futex && text[0] >= '0' && text[0] <= '9';
+	return text[0] >= '0' && text[0] <= '9' && strtol(text, NULL, 10) == SYS_futex;
 }
 
+/* A call that has waited is over, and its thread does with the result what it has to. */
 static void told_time(struct drill *d)
 {
 	d->returning = false;
+	d->returned = (pid_t)syscall(SYS_gettid);
 	pthread_cond_broadcast(&d->told);
+}
+
+/* While main sleeps that thread has the time to finish. */
+static void let_finish(struct drill *d)
+{
+	const struct timespec ms = {.tv_nsec = (long)NSEC_PER_MSEC};
+	pid_t tid = d->returned;
+
+	for (int i = 0; tid && i < 200 && !in_futex(tid); i++)
+		nanosleep(&ms, NULL);
+	d->returned = 0;
 }
 
 bool drill_wait(struct drill *d, uint64_t deadline, bool (*ready)(void *arg), void *arg)
@@ -192,11 +213,12 @@ bool drill_wait(struct drill *d, uint64_t deadline, bool (*ready)(void *arg), vo
 		return drill_run(d, deadline, ready, arg);
 	cds_list_add_tail(&w.link, &d->waiters);
 	told_time(d);
+	d->returned = 0;
 	while (!w.woken) {
 		cond_wait(d, &d->woken, PATIENCE);
 		if (w.woken)
 			break;
-		seen = main_awaits(d) ? seen + 1 : 0;
+		seen = !d->main_inside && in_futex(d->main_tid) ? seen + 1 : 0;
 		uint64_t next = next_event(d);
 		if (seen < 3 || next == UINT64_MAX)
 			continue;
@@ -210,6 +232,8 @@ int face_usleep(void *user, useconds_t us)
 {
 	struct drill *d = user;
 
+	if (is_main(d))
+		let_finish(d);
 	drill_enter(d);
 	drill_run(d, d->now + us * NSEC_PER_USEC, NULL, NULL);
 	drill_leave(d);
@@ -218,13 +242,14 @@ int face_usleep(void *user, useconds_t us)
 
 int face_gettimeofday(void *user, struct timeval *tv, struct timezone *tz)
 {
+	unsigned times = asked + 1;
 	struct drill *d = user;
-	unsigned asked = d->asked;
 
 	drill_enter(d);
-	if (!is_main(d))
+	asked = times;
+	if (d->returning && !is_main(d))
 		told_time(d);
-	else if ((d->asked = asked + 1) > SPINNING)
+	else if (times > SPINNING)
 		drill_run(d, d->now + NSEC_PER_USEC, NULL, NULL);
 	uint64_t wall = d->now + (uint64_t)d->w->wall;
 	tv->tv_sec = (time_t)(wall / NSEC_PER_SEC);

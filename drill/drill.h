@@ -64,11 +64,11 @@ struct drill {
 	pthread_t main;
 	pid_t main_tid;
 	bool main_inside;
-	unsigned asked; /* for the time in a row, by main */
 	uint64_t now;
 	struct cds_list_head waiters;
 	pthread_cond_t woken, told;
 	bool returning; /* a waiter has been woken and was not told the time yet */
+	pid_t returned; /* the thread of the one that was last; 0: it has had its time */
 	struct frame *sent, **sent_tail;
 	struct cds_list_head files;
 	pthread_t server;
@@ -81,6 +81,8 @@ void clock_init(struct drill *d);
 /* Every call from outside stands between these two; they keep errno. */
 void drill_enter(struct drill *d);
 void drill_leave(struct drill *d);
+/* Is this thread between them? */
+bool drill_inside(void);
 /* Everything that happens at this instant happens; who waited for it is let go. */
 void drill_settle(struct drill *d);
 /* Time goes on to `until`, or until ready(arg); true: ready. ready may be NULL. Main. */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "drill.h"
@@ -257,6 +258,25 @@ static int face_getsockopt(void *user, int fd, int level, int name, void *val, s
 	return (int)drill_return(user, err);
 }
 
+/* packetdrill's `%{ }%` blocks ask for TCP_INFO and its like by the C library's function and not by
+ * the table. When the library is preloaded as well, that is this one. */
+static struct drill *preloaded;
+
+int getsockopt(int fd, int level, int name, void *val, socklen_t *len)
+{
+	bool ours = false;
+
+	/* the daemon asks too, of its own descriptors */
+	if (preloaded && !drill_inside()) {
+		drill_enter(preloaded);
+		ours = file_find(preloaded, fd);
+		drill_leave(preloaded);
+	}
+	if (ours)
+		return face_getsockopt(preloaded, fd, level, name, val, len);
+	return (int)syscall(SYS_getsockopt, fd, level, name, val, len);
+}
+
 static int face_setsockopt(void *user, int fd, int level, int name, const void *val, socklen_t len)
 {
 	struct drill *d = user;
@@ -310,6 +330,7 @@ static void face_free(void *user)
 	drill_settle(d);
 	dev_fini(d);
 	drill_leave(d);
+	preloaded = NULL;
 	serve_fini(d);
 	free(d);
 }
@@ -364,7 +385,7 @@ void packetdrill_interface_init(const char *flags, struct packetdrill_interface 
 		exit(1);
 	}
 	*out = face;
-	out->userdata = d;
+	out->userdata = preloaded = d;
 	if (system(flags && *flags ? flags : CONFIGURE)) {
 		fputs("weft: the commands of --so_flags failed\n", stderr);
 		exit(1);

@@ -169,14 +169,13 @@ static size_t iov_size(const struct iovec *iov, size_t n)
 	return len;
 }
 
-static void scatter(const struct msghdr *m, const uint8_t *from, size_t len)
+/* Into the program's memory. False: there is none. */
+static bool scatter(const struct msghdr *m, const uint8_t *from, size_t len)
 {
-	for (size_t i = 0; i < m->msg_iovlen && len; i++) {
-		size_t n = MIN(len, m->msg_iov[i].iov_len);
-		memcpy(m->msg_iov[i].iov_base, from, n);
-		from += n;
-		len -= n;
-	}
+	const struct iovec iov = {(void *)from, len};
+
+	return !len ||
+	       process_vm_writev(getpid(), &iov, 1, m->msg_iov, m->msg_iovlen, 0) == (ssize_t)len;
 }
 
 /* A record's bytes and address into m; its whole length, cut to the room unless MSG_TRUNC. */
@@ -239,11 +238,22 @@ static ssize_t recv_dgram(struct file *f, struct msghdr *m, int flags, uint8_t *
 	return n;
 }
 
+/* Is all the memory there that a call may fill? What is lost with a bad address is not read. */
+static bool memory_ok(const struct msghdr *m, uint8_t *buf, size_t room)
+{
+	const struct iovec iov = {buf, room};
+
+	return process_vm_readv(getpid(), &iov, 1, m->msg_iov, m->msg_iovlen, 0) == (ssize_t)room &&
+	       scatter(m, buf, room);
+}
+
 static ssize_t recv_stream(struct file *f, struct msghdr *m, int flags, uint8_t *buf, size_t room)
 {
 	size_t used = 0;
-	ssize_t n = read_stream(f, buf, room, flags);
 
+	if (!(flags & MSG_TRUNC) && !memory_ok(m, buf, room))
+		return -EFAULT;
+	ssize_t n = read_stream(f, buf, room, flags);
 	if (n < 0)
 		return n;
 	if (!(flags & MSG_TRUNC))
@@ -264,6 +274,7 @@ ssize_t face_recvmsg(void *user, int fd, struct msghdr *m, int flags)
 
 	drill_enter(d);
 	struct file *f = file_find(d, fd);
+	int before = m->msg_flags;
 	m->msg_flags = 0;
 	if (!f)
 		n = -EBADF;
@@ -277,6 +288,8 @@ ssize_t face_recvmsg(void *user, int fd, struct msghdr *m, int flags)
 		n = recv_stream(f, m, flags, buf, room);
 	else
 		n = recv_dgram(f, m, flags, buf, room);
+	if (n < 0)
+		m->msg_flags = before;
 	free(buf);
 	return drill_return(d, n);
 }

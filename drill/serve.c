@@ -94,12 +94,13 @@ static int set_environment(struct drill *d)
 	return 0;
 }
 
+/* The working directory stays what it was; listening changes it. */
 static int open_daemon(struct drill *d)
 {
 	const struct weft_config c = {
 		.n_packets = N_PACKETS, .seed = SEED, .now = START, .wall = WALL - START};
+	int cwd = open(".", O_PATH | O_CLOEXEC), err;
 	char path[PATH_MAX];
-	int err;
 
 	snprintf(path, sizeof(path), "%s/0", d->dir);
 	d->daemon.dir = strdup(path);
@@ -109,6 +110,9 @@ static int open_daemon(struct drill *d)
 		return -ENOMEM;
 	if ((err = daemon_make_dirs(d->daemon.dir)) || (err = daemon_open(&d->daemon, &c)))
 		return err;
+	if (cwd < 0 || fchdir(cwd))
+		return -errno;
+	close(cwd);
 	d->weft = d->daemon.weft;
 	d->w = d->daemon.w;
 	d->net = d->daemon.first->net;
@@ -119,7 +123,7 @@ static int open_daemon(struct drill *d)
 int serve_init(struct drill *d)
 {
 	const char *tmp = getenv("TMPDIR");
-	int cwd = open(".", O_PATH | O_CLOEXEC), err;
+	int err;
 
 	snprintf(d->dir, sizeof(d->dir), "%s/weft-drill-XXXXXX", tmp ? tmp : "/tmp");
 	if (!mkdtemp(d->dir))
@@ -133,10 +137,6 @@ int serve_init(struct drill *d)
 	if (!err)
 		err = set_environment(d);
 	rcu_unregister_thread();
-	/* listening has changed it */
-	if (cwd < 0 || fchdir(cwd))
-		return -errno;
-	close(cwd);
 	if (!err && pipe2(d->stop, O_CLOEXEC))
 		err = -errno;
 	return err ? err : -pthread_create(&d->server, NULL, serve, d);

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <sys/pidfd.h>
+#include <sys/socket.h>
 
 uint8_t shim_kinds[SHIM_KINDS];
 
@@ -69,6 +70,17 @@ SHIM_API int dup3(int fd, int to, int flags)
 	if (unlikely(shim_is_token(to)) && fd != to)
 		shim_move_token(to);
 	return renewed(REAL(dup3)(fd, to, flags));
+}
+
+SHIM_API int socketpair(int family, int type, int protocol, int fd[2])
+{
+	int err = REAL(socketpair)(family, type, protocol, fd);
+
+	if (!err) {
+		renewed(fd[0]);
+		renewed(fd[1]);
+	}
+	return err;
 }
 
 SHIM_API int pidfd_getfd(int pidfd, int fd, unsigned flags)

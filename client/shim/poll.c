@@ -79,7 +79,7 @@ enum found {
 /* What a descriptor holds that the kernel calls readable. */
 static enum found look(int fd)
 {
-	if (shim_kind(fd) > SHIM_STREAM)
+	if (shim_kind(fd) > SHIM_STREAM || unlikely(shim_confined))
 		return FOUND_DATA;
 	struct pollfd p = {.fd = fd, .events = POLLIN};
 	struct shim_sock s;
@@ -107,6 +107,8 @@ static bool is_stream_to_mend(const struct pollfd *p, struct shim_sock *s)
 {
 	enum shim_kind kind = shim_kind(p->fd);
 
+	if (unlikely(shim_confined))
+		return false;
 	if (likely(!(p->revents & POLLHUP) && (kind == SHIM_UP || kind == SHIM_PLAIN)))
 		return false;
 	return kind != SHIM_LISTEN && shim_find(p->fd, s) && s->type == SOCK_STREAM;

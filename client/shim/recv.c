@@ -235,7 +235,7 @@ static bool recv_bytes(int fd, void *buf, size_t len, int flags, ssize_t *done)
 {
 	if (shim_kind(fd) != SHIM_UP || flags & ~(MSG_DONTWAIT | MSG_PEEK | MSG_WAITALL))
 		return false;
-	*done = REAL(recv)(fd, buf, len, flags);
+	*done = flags ? REAL(recv)(fd, buf, len, flags) : REAL(read)(fd, buf, len);
 	if (unlikely(*done < 0 && errno == ENOTSOCK)) {
 		shim_kind_set(fd, SHIM_ASK);
 		return false;
@@ -249,7 +249,13 @@ SHIM_API ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct socka
 			  socklen_t *addr_len)
 {
 	struct shim_sock s;
+	ssize_t done;
 
+	if (recv_bytes(fd, buf, len, flags, &done)) {
+		if (done >= 0 && addr && addr_len)
+			*addr_len = 0; /* streams name nobody */
+		return done;
+	}
 	if (!shim_find(fd, &s))
 		return REAL(recvfrom)(fd, buf, len, flags, addr, addr_len);
 	return recv_buf(fd, &s, buf, len, flags, addr, addr_len);

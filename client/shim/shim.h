@@ -10,6 +10,7 @@
  *   netns.c   the namespace of a thread, and the tokens that keep namespaces
  *   id.c      which descriptors are weft's sockets
  *   kind.c    what is remembered of descriptors; dup, fcntl
+ *   raw.c     system calls by number; seccomp
  *   fd.c      close and the like must not take our own descriptors away
  *   socket.c  socket, bind, connect, names, shutdown; stream.c those and the rest of streams
  *   opt.c     getsockopt, setsockopt
@@ -188,3 +189,8 @@ bool shim_find(int fd, struct shim_sock *s);
 /* Descriptors may have come with m. */
 struct msghdr;
 void shim_kinds_passed(const struct msghdr *m);
+
+/* ---- raw.c ---- */
+
+/* The program has confined itself: no call but its own. */
+extern bool shim_confined __attribute__((visibility("hidden")));

@@ -112,7 +112,7 @@ ssize_t stream_read_end(int fd, ssize_t n)
 
 	if (n < 0 && errno != ECONNRESET)
 		return -errno;
-	if (!shim_sock(fd, &s))
+	if (shim_confined || !shim_sock(fd, &s))
 		return n < 0 ? -errno : n;
 	int err = msg_take_error(&s);
 	if (err != -ENETDOWN)
@@ -130,7 +130,7 @@ ssize_t stream_write_end(int fd, ssize_t n, int flags)
 	if (errno != EPIPE && errno != ECONNRESET)
 		return -errno;
 	int err = -EPIPE;
-	if (shim_sock(fd, &s)) {
+	if (!shim_confined && shim_sock(fd, &s)) {
 		err = msg_take_error(&s);
 		if (!err)
 			err = -EPIPE;

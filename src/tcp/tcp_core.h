@@ -784,7 +784,21 @@ int tcp_setsockopt(struct sock *sk, int level, int name, const void *val, size_t
 int tcp_getsockopt(struct sock *sk, int level, int name, void *val, size_t *len);
 /* struct sock_ops.option_set: what an option of SOL_SOCKET entails. */
 void tcp_sock_option(struct sock *sk, int name);
-void tcp_get_info(struct tcp_sock *tp, struct tcp_info *info);
+/* struct tcp_info of Linux 6.18, which has more than some headers know. */
+union tcp_info_full {
+	struct tcp_info base;
+	struct {
+		uint8_t known[offsetof(struct tcp_info, tcpi_snd_wnd) + 4];
+		uint32_t rcv_wnd, rehash;
+		uint16_t total_rto, total_rto_recoveries;
+		uint32_t total_rto_time; /* ms */
+		uint32_t received_ce;
+		uint32_t delivered_e1_bytes, delivered_e0_bytes, delivered_ce_bytes;
+		uint32_t received_e1_bytes, received_e0_bytes, received_ce_bytes;
+		uint32_t accecn; /* ecn_mode, accecn_opt_seen, accecn_fail_mode, options2 */
+	};
+};
+void tcp_get_info(struct tcp_sock *tp, union tcp_info_full *info);
 void tcp_metrics_load(struct tcp_sock *tp); /* at connection's start: tcp_init_metrics */
 void tcp_metrics_save(struct tcp_sock *tp); /* at its end: tcp_update_metrics */
 bool tcp_metrics_peer_ok(struct net *net, uint32_t raddr, uint32_t laddr);

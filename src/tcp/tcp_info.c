@@ -123,8 +123,11 @@ static void fill_counters(const struct tcp_sock *tp, struct tcp_info *info)
 	info->tcpi_rcv_ooopack = tp->rcv_ooopack;
 }
 
-void tcp_get_info(struct tcp_sock *tp, struct tcp_info *info)
+void tcp_get_info(struct tcp_sock *tp, union tcp_info_full *full)
 {
+	struct tcp_info *info = &full->base;
+
+	memset(full, 0, sizeof(*full));
 	*info = (struct tcp_info){
 		.tcpi_state = tp->node.state,
 		.tcpi_pacing_rate = tp->pacing_rate,
@@ -142,6 +145,8 @@ void tcp_get_info(struct tcp_sock *tp, struct tcp_info *info)
 	fill_metrics(tp, info);
 	fill_counters(tp, info);
 	fill_chrono(tp, info);
+	full->rcv_wnd = tcp_receive_window(tp);
+	full->total_rto = tp->total_rto;
 }
 
 /* ---- /proc/net/tcp ---- */

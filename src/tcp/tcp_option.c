@@ -393,6 +393,10 @@ void tcp_sock_option(struct sock *sk, int name)
 	case SO_MAX_PACING_RATE:
 		set_max_pacing(tp);
 		break;
+	case SO_TIMESTAMPING_OLD:
+	case SO_TIMESTAMPING_NEW:
+		tcp_errq_opt_set(tp);
+		break;
 	}
 }
 
@@ -553,7 +557,7 @@ static int get_saved_syn(struct tcp_sock *tp, void *val, size_t *len)
 int tcp_getsockopt(struct sock *sk, int level, int name, void *val, size_t *len)
 {
 	struct tcp_sock *tp = tcp_sk(sk);
-	struct tcp_info info;
+	union tcp_info_full info;
 	int v, err;
 
 	if (level != IPPROTO_TCP)
