@@ -271,7 +271,7 @@ def full():
     a.setblocking(False)
     sent = 0
     idle = 0
-    while idle < 3:
+    while idle < 10:
         try:
             sent += a.send(BIG[:65536])
             idle = 0
