@@ -12,8 +12,6 @@ TEXTS = {"tcp_allowed_congestion_control", "tcp_available_congestion_control", "
 SIZED = {"tcp_rmem", "tcp_wmem", "tcp_mem", "tcp_max_orphans", "tcp_max_tw_buckets", "tcp_max_syn_backlog"}
 # of this machine, seen in its first namespace only
 FIRST = {"tcp_mem", "tcp_max_orphans", "tcp_low_latency", "tcp_available_ulp"}
-# of what we do not have (Accurate ECN)
-ABSENT = {"tcp_ecn_option", "tcp_ecn_option_beacon"}
 # changed by who set the machine up
 LOCAL = {"tcp_keepalive_time"}
 
@@ -40,7 +38,7 @@ def write(name, text):
 
 
 def settings():
-    names = sorted(n for n in os.listdir(DIR) if n.startswith("tcp_") and n not in FIRST | ABSENT)
+    names = sorted(n for n in os.listdir(DIR) if n.startswith("tcp_") and n not in FIRST)
     print("names", *names)
     for n in names:
         mode = stat.S_IMODE(os.stat(DIR + n).st_mode)
