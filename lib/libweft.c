@@ -2,6 +2,7 @@
 #include "libweft.h"
 
 #include <errno.h>
+#include <poll.h>
 
 #include "net/net.h"
 #include "sock/sock.h"
@@ -105,13 +106,23 @@ int weft_connect(struct weft_socket *s, const struct sockaddr *addr, socklen_t l
 	return sock_connect(sock_of(s), addr, len);
 }
 
-int weft_getsockname(struct weft_socket *s, struct sockaddr *addr, socklen_t *len)
+static int get_name(struct weft_socket *s, bool peer, struct sockaddr *addr, socklen_t *len)
 {
 	size_t room = *len;
-	int err = sock_getname(sock_of(s), false, addr, &room);
+	int err = sock_getname(sock_of(s), peer, addr, &room);
 
 	*len = (socklen_t)room;
 	return err;
+}
+
+int weft_getsockname(struct weft_socket *s, struct sockaddr *addr, socklen_t *len)
+{
+	return get_name(s, false, addr, len);
+}
+
+int weft_getpeername(struct weft_socket *s, struct sockaddr *addr, socklen_t *len)
+{
+	return get_name(s, true, addr, len);
 }
 
 int weft_setsockopt(struct weft_socket *s, int level, int name, const void *val, socklen_t len)
@@ -128,19 +139,28 @@ int weft_getsockopt(struct weft_socket *s, int level, int name, void *val, sockl
 	return err;
 }
 
+static ssize_t send_any(struct weft_socket *s, const struct sock_msg *m)
+{
+	return sock_sendmsg(sock_of(s), m);
+}
+
 ssize_t weft_sendto(struct weft_socket *s, const void *data, size_t len,
 		    const struct sockaddr *addr, socklen_t addr_len)
 {
-	struct sock_msg m = {
-		.name = addr, .name_len = addr ? addr_len : 0, .data = data, .len = len};
-
-	return sock_sendmsg(sock_of(s), &m);
+	return send_any(s, &(struct sock_msg){.name = addr,
+					      .name_len = addr ? addr_len : 0,
+					      .data = data,
+					      .len = len});
 }
 
-ssize_t weft_recvfrom(struct weft_socket *s, void *data, size_t len, struct sockaddr *addr,
-		      socklen_t *addr_len)
+ssize_t weft_send(struct weft_socket *s, const void *data, size_t len, int flags)
 {
-	struct sock *sk = sock_of(s);
+	return send_any(s, &(struct sock_msg){.data = data, .len = len, .flags = flags});
+}
+
+static ssize_t recv_dgram(struct sock *sk, void *data, size_t len, struct sockaddr *addr,
+			  socklen_t *addr_len)
+{
 	struct sock_rx *rx = sock_dequeue(sk);
 	ssize_t got;
 
@@ -166,4 +186,77 @@ ssize_t weft_recvfrom(struct weft_socket *s, void *data, size_t len, struct sock
 	}
 	sock_rx_free(sk->weft->worker[0], rx);
 	return got;
+}
+
+ssize_t weft_recvfrom(struct weft_socket *s, void *data, size_t len, struct sockaddr *addr,
+		      socklen_t *addr_len)
+{
+	struct sock *sk = sock_of(s);
+
+	if (!sk->ops->stream)
+		return recv_dgram(sk, data, len, addr, addr_len);
+	if (addr_len)
+		*addr_len = 0; /* a stream's bytes have no sender: recvfrom(2) */
+	return sk->ops->stream->recv(sk, data, len, 0);
+}
+
+ssize_t weft_recv(struct weft_socket *s, void *data, size_t len, int flags)
+{
+	struct sock *sk = sock_of(s);
+
+	if (sk->ops->stream)
+		return sk->ops->stream->recv(sk, data, len, flags);
+	return flags & ~MSG_DONTWAIT ? -EOPNOTSUPP : recv_dgram(sk, data, len, NULL, NULL);
+}
+
+/* ---- streams ---- */
+
+int weft_listen(struct weft_socket *s, int backlog)
+{
+	return sock_listen(sock_of(s), backlog);
+}
+
+int weft_accept(struct weft_socket *s, struct weft_socket **out, struct sockaddr *addr,
+		socklen_t *addr_len)
+{
+	struct sock *sk = NULL;
+	int err = sock_accept(sock_of(s), &sk);
+
+	*out = (struct weft_socket *)sk;
+	if (err || !addr || !addr_len)
+		return err;
+	size_t room = *addr_len;
+	err = sock_accepted_name(sk, addr, &room);
+	*addr_len = (socklen_t)room;
+	if (err) {
+		weft_socket_close(*out);
+		*out = NULL;
+	}
+	return err;
+}
+
+int weft_shutdown(struct weft_socket *s, int how)
+{
+	return sock_shutdown(sock_of(s), how);
+}
+
+unsigned weft_poll_socket(const struct weft_socket *s)
+{
+	const struct sock *sk = (const struct sock *)s;
+	unsigned mask = POLLOUT;
+
+	static_assert((int)SOCK_POLL_IN == POLLIN && (int)SOCK_POLL_RDHUP == POLLRDHUP &&
+			      (int)SOCK_POLL_OUT == POLLOUT && (int)SOCK_POLL_HUP == POLLHUP,
+		      "the bits are those of poll(2)");
+	if (sk->ops->stream)
+		return sk->ops->stream->poll(sk);
+	if (sk->rx_head || sk->shut & 1)
+		mask |= POLLIN;
+	if (sk->error)
+		mask |= POLLERR;
+	if (sk->shut & 1)
+		mask |= POLLRDHUP;
+	if (sk->shut == 3)
+		mask |= POLLHUP;
+	return mask;
 }

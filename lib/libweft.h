@@ -58,14 +58,18 @@ uint64_t weft_next(const struct weft *w);
 int weft_ns_new(struct weft *w, struct weft_ns **out);
 void weft_ns_put(struct weft_ns *ns);
 
-/* A socket (AF_NETLINK, AF_PACKET, AF_INET with SOCK_RAW or SOCK_DGRAM). 0, -EAFNOSUPPORT,
- * -ESOCKTNOSUPPORT, -EPROTONOSUPPORT, -ENOMEM. */
+/* A socket (AF_NETLINK, AF_PACKET, AF_INET with SOCK_RAW, SOCK_DGRAM or SOCK_STREAM). 0,
+ * -EAFNOSUPPORT, -ESOCKTNOSUPPORT, -EPROTONOSUPPORT, -ENOMEM. Closing one is close(2): a connection
+ * goes on until what was sent has arrived. */
 int weft_socket(struct weft *w, struct weft_ns *ns, int family, int type, int protocol,
 		struct weft_socket **out);
 void weft_socket_close(struct weft_socket *s);
 int weft_bind(struct weft_socket *s, const struct sockaddr *addr, socklen_t len);
+/* Of a stream: -EINPROGRESS; connected when weft_poll_socket() shows POLLOUT, refused when it shows
+ * POLLERR (SO_ERROR says why). */
 int weft_connect(struct weft_socket *s, const struct sockaddr *addr, socklen_t len);
 int weft_getsockname(struct weft_socket *s, struct sockaddr *addr, socklen_t *len);
+int weft_getpeername(struct weft_socket *s, struct sockaddr *addr, socklen_t *len);
 int weft_setsockopt(struct weft_socket *s, int level, int name, const void *val, socklen_t len);
 int weft_getsockopt(struct weft_socket *s, int level, int name, void *val, socklen_t *len);
 /* addr may be NULL on a connected socket. Returns bytes sent. */
@@ -75,6 +79,24 @@ ssize_t weft_sendto(struct weft_socket *s, const void *data, size_t len,
  * addr and addr_len may be NULL. */
 ssize_t weft_recvfrom(struct weft_socket *s, void *data, size_t len, struct sockaddr *addr,
 		      socklen_t *addr_len);
+
+/* ---- streams ---- */
+
+int weft_listen(struct weft_socket *s, int backlog);
+/* A connection that has come: a socket of the caller's. -EAGAIN: none. addr and addr_len (in the
+ * room, out the size) may be NULL. */
+int weft_accept(struct weft_socket *s, struct weft_socket **out, struct sockaddr *addr,
+		socklen_t *addr_len);
+/* send(2) and recv(2), for datagrams as well. flags: MSG_MORE, MSG_OOB; MSG_PEEK, MSG_OOB,
+ * MSG_TRUNC (the last three of streams alone). Sent is what there was room for, -EAGAIN: none.
+ * weft_recv returns 0 at a stream's end. No signal is raised: -EPIPE. */
+ssize_t weft_send(struct weft_socket *s, const void *data, size_t len, int flags);
+ssize_t weft_recv(struct weft_socket *s, void *data, size_t len, int flags);
+/* how: SHUT_RD, SHUT_WR, SHUT_RDWR. */
+int weft_shutdown(struct weft_socket *s, int how);
+
+/* What poll(2) would say of it now: POLLIN, POLLOUT, POLLPRI, POLLERR, POLLHUP, POLLRDHUP. */
+unsigned weft_poll_socket(const struct weft_socket *s);
 
 #ifdef __cplusplus
 }

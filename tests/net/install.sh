@@ -61,6 +61,8 @@ if [ "$(option b_sanitize)" = none ]; then
 	ok gcc -Wall -Werror -o "$tmp/embed-static" "$embed" $(pkg-config --cflags libweft) \
 		"$libdir/libweft.a" $(pkg-config --static --libs-only-l libweft | sed 's/-lweft //') -pthread -lmnl
 	says "received 'hello' after" "$tmp/embed-static"
+	ok gcc -Wall -Werror -o "$tmp/tcp" "${embed%embed.c}tcp.c" $(pkg-config --cflags --libs libweft)
+	says "1048576 bytes arrived" env LD_LIBRARY_PATH="$libdir" "$tmp/tcp"
 	# nothing of the stack's own is seen by who links with it
 	nm -g --defined-only "$libdir/libweft.a" | grep ' [A-Z] ' | grep -v ' weft_' >"$tmp/names" || true
 	[ ! -s "$tmp/names" ] || fail "libweft.a shows $(head -n 3 "$tmp/names")"
