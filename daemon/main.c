@@ -22,6 +22,7 @@
 #include "daemon.h"
 
 #define FDS_EVERY (100 * NSEC_PER_USEC)
+#define CROWDED	  (100 * NSEC_PER_MSEC)
 #define SPIN	  (50 * NSEC_PER_USEC)
 
 struct options {
@@ -140,17 +141,21 @@ static int open_all(struct daemon *d, const struct options *o)
 }
 
 /* Sleeps, unless what was awaited lately came so soon that looking for it costs less than a sleep
- * and a waking: then looks first, and lets others run between the looks. */
+ * and a waking: then looks first, and lets others run between the looks. Where there are others
+ * there is no more looking for a while: who sleeps is let run again sooner. */
 static void rest(struct daemon *d, uint64_t until)
 {
-	static uint64_t budget;
-	uint64_t begun = clock_mono(), now = begun;
+	static uint64_t budget, crowded;
+	uint64_t begun = clock_mono(), now = begun, before;
 
-	while (now - begun < budget && now < until) {
+	while (now - begun < budget && now < until && now >= crowded) {
 		if (worker_run_fds(d->w))
 			return;
+		before = clock_mono();
 		sched_yield();
 		now = clock_mono();
+		if (now - before > SPIN / 5)
+			crowded = now + CROWDED;
 	}
 	worker_sleep(d->w, until);
 	budget = clock_mono() - now < SPIN ? SPIN : budget / 2;
