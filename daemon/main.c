@@ -22,6 +22,7 @@
 #include "daemon.h"
 
 #define FDS_EVERY (100 * NSEC_PER_USEC)
+#define FDS_MAX	  (1 << 20) /* fs.nr_open, mostly; root alone may go there */
 #define CROWDED	  (100 * NSEC_PER_MSEC)
 #define SPIN	  (50 * NSEC_PER_USEC)
 
@@ -161,6 +162,17 @@ static void rest(struct daemon *d, uint64_t until)
 	budget = clock_mono() - now < SPIN ? SPIN : budget / 2;
 }
 
+/* Each socket of a program is one here: as many as there may be. */
+static void want_descriptors(void)
+{
+	struct rlimit most = {FDS_MAX, FDS_MAX}, own;
+
+	if (!setrlimit(RLIMIT_NOFILE, &most) || getrlimit(RLIMIT_NOFILE, &own))
+		return;
+	own.rlim_cur = own.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &own);
+}
+
 static void loop(struct daemon *d)
 {
 	uint64_t fds = 0;
@@ -190,7 +202,6 @@ int main(int argc, char **argv)
 {
 	static struct daemon d;
 	struct options o;
-	struct rlimit fds;
 	int err;
 
 	parse(argc, argv, &o);
@@ -202,10 +213,7 @@ int main(int argc, char **argv)
 		log_error("%s: %s", o.dir, strerror(-err));
 		return 1;
 	}
-	if (!getrlimit(RLIMIT_NOFILE, &fds)) {
-		fds.rlim_cur = fds.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &fds);
-	}
+	want_descriptors();
 	rcu_register_thread();
 	err = open_all(&d, &o);
 	if (err) {
