@@ -34,6 +34,8 @@ void tcp_event_data_recv(struct tcp_sock *tp, const struct pkt *p, const struct 
 int64_t tcp_rtt_tsopt_us(const struct tcp_sock *tp, uint32_t min_delta);
 /* ---- tcp_send.c ---- */
 void tcp_sndbuf_expand(struct tcp_sock *tp);
+/* Is there so much room that who waits for it is told? shift 1: to be told now. */
+bool tcp_writable(const struct tcp_sock *tp, unsigned shift);
 /* More can be read, or the end, or an error. */
 void tcp_data_ready(struct tcp_sock *tp);
 

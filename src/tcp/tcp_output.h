@@ -10,6 +10,11 @@
 
 /* ---- tcp_output.c ---- */
 
+/* What a segment with len bytes is charged to the send buffer, as by the kernel. */
+static inline uint32_t tcp_seg_truesize(uint32_t len)
+{
+	return len + 960;
+}
 /* A record of the packet's data at write_seq, not queued yet. */
 struct tcp_seg *tcp_seg_new(struct tcp_sock *tp, struct pkt *p, uint8_t flags);
 /* Counts what it makes on the wire. */

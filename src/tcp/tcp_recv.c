@@ -191,7 +191,7 @@ uint32_t tcp_poll(const struct sock *sk)
 			mask |= SOCK_POLL_IN;
 		if (sk->shut & 2)
 			mask |= SOCK_POLL_OUT;
-		else if (sk->sndbuf > tp->wmem && sk->sndbuf - tp->wmem >= tp->wmem >> 1)
+		else if (tcp_writable(tp, 0))
 			mask |= SOCK_POLL_OUT;
 		else
 			tp->write_space_wanted = 1;

@@ -27,6 +27,22 @@ void tcp_sndbuf_expand(struct tcp_sock *tp)
 		tp->in.sk.sndbuf = MIN(mem, (uint64_t)tn->tcp_wmem[2]);
 }
 
+/* TCP_NOTSENT_LOWAT: is less than that waiting? who is woken asks for half of it (shift 1). */
+static bool notsent_ok(const struct tcp_sock *tp, unsigned shift)
+{
+	uint32_t lowat =
+		tp->notsent_lowat ? tp->notsent_lowat : tcp_net(tp->in.sk.net)->tcp_notsent_lowat;
+
+	return (uint64_t)(tp->write_seq - tp->snd_nxt) << shift < lowat;
+}
+
+bool tcp_writable(const struct tcp_sock *tp, unsigned shift)
+{
+	size_t sndbuf = tp->in.sk.sndbuf;
+
+	return sndbuf > tp->wmem && sndbuf - tp->wmem >= tp->wmem >> 1 && notsent_ok(tp, shift);
+}
+
 size_t tcp_sendspace(const struct sock *sk)
 {
 	const struct tcp_sock *tp = tcp_sk(sk);
@@ -36,17 +52,7 @@ size_t tcp_sendspace(const struct sock *sk)
 		return 0;
 	if (tp->wmem >= sk->sndbuf)
 		return 0;
-	uint32_t lowat = tp->notsent_lowat ? tp->notsent_lowat
-					   : (uint32_t)tcp_net(sk->net)->tcp_notsent_lowat;
-	size_t room = sk->sndbuf - tp->wmem;
-
-	if (lowat != UINT32_MAX && lowat) {
-		uint32_t waits = tp->write_seq - tp->snd_nxt;
-
-		if (waits >= lowat)
-			return 0;
-	}
-	return room;
+	return notsent_ok(tp, 0) ? sk->sndbuf - tp->wmem : 0;
 }
 
 void tcp_write_space(struct tcp_sock *tp)
@@ -59,7 +65,7 @@ void tcp_write_space(struct tcp_sock *tp)
 		tcp_sndbuf_expand(tp);
 		tp->snd_cwnd_stamp = tcp_now(tp);
 	}
-	if (sk->sndbuf < tp->wmem || sk->sndbuf - tp->wmem < tp->wmem >> 1)
+	if (!tcp_writable(tp, 1))
 		return;
 	tp->write_space_wanted = 0;
 	if (tp->chrono_type == TCP_CHRONO_SNDBUF_LIMITED)
@@ -123,7 +129,7 @@ static ssize_t append(struct tcp_sock *tp, const uint8_t *data, size_t len, uint
 	if (pkt_append(&tp->w->cache, s->p, data, n))
 		return -ENOBUFS;
 	tp->wmem -= s->truesize;
-	s->truesize = (uint32_t)sock_truesize(s->p->total);
+	s->truesize = tcp_seg_truesize(s->p->total);
 	tp->wmem += s->truesize;
 	s->end_seq += (uint32_t)n;
 	s->flags &= ~TCPHDR_PSH;
@@ -201,12 +207,13 @@ ssize_t tcp_send_stream(struct tcp_sock *tp, const uint8_t *data, size_t len, in
 	uint32_t goal = flags & MSG_OOB ? mss : size_goal(tp, mss);
 
 	while (done < len) {
-		if (!tcp_sendspace(&tp->in.sk)) {
-			tp->write_space_wanted = 1;
-			break;
-		}
 		n = append(tp, data + done, len - done, goal);
 		if (!n) {
+			/* the buffer's limit is asked for whole segments only */
+			if (!tcp_sendspace(&tp->in.sk)) {
+				tp->write_space_wanted = 1;
+				break;
+			}
 			n = (ssize_t)MIN(len - done, (size_t)goal);
 			err = add_segment(tp, data + done, (size_t)n);
 			if (err)

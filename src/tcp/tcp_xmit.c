@@ -276,11 +276,10 @@ static int transmit(struct tcp_sock *tp, struct tcp_seg *s, uint32_t seq, uint8_
 
 int tcp_transmit_seg(struct tcp_sock *tp, struct tcp_seg *s)
 {
-	/* A receiver's GRO hands on at once what ends in PSH; of single segments it may wait for more,
-	 * so that they are acknowledged together. */
-	if (s->n > 1)
-		s->flags |= TCPHDR_PSH;
-	int err = transmit(tp, s, s->seq, s->flags, tp->rcv_nxt);
+	/* A receiver's GRO hands on at once what ends in PSH; of single segments it may wait for
+	 * more, so that they are acknowledged together. */
+	uint8_t psh = s->n > 1 ? TCPHDR_PSH : 0;
+	int err = transmit(tp, s, s->seq, s->flags | psh, tp->rcv_nxt);
 
 	/* What was not sent for lack of memory is taken for sent: the timer will see to it. */
 	after_send(tp, s);
