@@ -1,5 +1,6 @@
 """Connections that are held idle, thousands of them: each still works afterwards, the daemon sleeps
 meanwhile, and gives everything back."""
+import json
 import os
 import resource
 import select
@@ -8,7 +9,9 @@ import socket
 import sys
 import time
 
-EACH, daemon = 1000, int(sys.argv[2])
+EACH = 1000
+with open(sys.argv[2]) as f:
+    daemon = next(i["pid"] for i in json.load(f) if i["dir"] == os.environ["WEFT_DIR"])
 with open(f"/proc/{daemon}/limits") as f:
     most = next(int(line.split()[3]) for line in f if line.startswith("Max open files"))
 # each has two ends there
