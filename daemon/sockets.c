@@ -414,10 +414,11 @@ bool end_is_closed(const struct end *e)
 bool ends_reap(struct daemon *d, const struct sock *sk, uint16_t port)
 {
 	struct cds_lfht_iter iter;
-	struct end *e;
+	struct cds_lfht_node *node;
 	bool any = false;
 
-	cds_lfht_for_each_entry (d->ends, &iter, e, node) {
+	cds_lfht_for_each (d->ends, &iter, node) {
+		struct end *e = container_of(node, struct end, node);
 		struct pollfd p = {.fd = e->fd.fd};
 
 		if (e->sk == sk || e->sk->net != sk->net || e->sk->family != sk->family ||

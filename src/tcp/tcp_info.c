@@ -275,13 +275,16 @@ static bool is_listener(const struct sock *sk)
 static void walk_conns(struct net *net, void (*fn)(struct table *t, const struct tcp_node *n),
 		       struct table *t)
 {
-	const struct tcp_node *n;
+	struct cds_lfht_node *at;
 	struct cds_lfht_iter it;
 
 	rcu_read_lock();
-	cds_lfht_for_each_entry (net->weft->tcp->conns, &it, n, node)
+	cds_lfht_for_each (net->weft->tcp->conns, &it, at) {
+		const struct tcp_node *n = container_of(at, struct tcp_node, node);
+
 		if (n->net == net)
 			fn(t, n);
+	}
 	rcu_read_unlock();
 }
 
