@@ -618,6 +618,8 @@ void tcp_listen_input(struct worker *w, struct tcp_sock *tp, struct netdev *dev,
 		      struct tcp_rx *rx);
 void tcp_req_input(struct worker *w, struct tcp_req *r, struct netdev *dev, struct pkt *p,
 		   struct tcp_rx *rx);
+/* An ICMP error about a request's SYN-ACK, which had this sequence number. */
+void tcp_req_error(struct tcp_req *r, uint32_t seq, uint8_t type, uint8_t code);
 unsigned tcp_accept_queue_len(const struct tcp_sock *tp);
 unsigned tcp_listen_backlog(const struct tcp_sock *tp);
 /* A Fast Open child is established; it, or any child, has gone. */
