@@ -753,7 +753,7 @@ ssize_t tcp_sendmsg_fastopen(struct tcp_sock *tp, const struct sock_msg *m);
 /* Sends the SYN of the queue's head with as much of fo_msg as fits. 0 or -errno. */
 int tcp_send_syn_data(struct tcp_sock *tp);
 /* The SYN-ACK has come. True: data goes again, and with it the ACK. */
-bool tcp_fastopen_synack(struct tcp_sock *tp, struct tcp_fo_cookie *foc);
+bool tcp_fastopen_synack(struct tcp_sock *tp, const struct tcp_rx *rx, struct tcp_fo_cookie *foc);
 
 /* ---- tcp_errq.c: MSG_ZEROCOPY and SO_TIMESTAMPING ---- */
 /* SO_TIMESTAMPING was set. */

@@ -70,7 +70,8 @@ static void opts_synack(struct tcp_sock *tp, struct tcp_tx_opts *o)
 	o->wscale_ok = tp->rx_opt.wscale_ok;
 	o->wscale = tp->rx_opt.rcv_wscale;
 	o->sack_perm = tp->rx_opt.sack_ok;
-	o->fo = tp->fo_cookie;
+	if (tp->fo_cookie && tp->fo_cookie->len >= 0)
+		o->fo = tp->fo_cookie;
 }
 
 unsigned tcp_established_size(const struct tcp_sock *tp)
@@ -276,8 +277,8 @@ static int transmit(struct tcp_sock *tp, struct tcp_seg *s, uint32_t seq, uint8_
 
 int tcp_transmit_seg(struct tcp_sock *tp, struct tcp_seg *s)
 {
-	/* A receiver's GRO hands on at once what ends in PSH; of single segments it may wait for more,
-	 * so that they are acknowledged together. */
+	/* A receiver's GRO hands on at once what ends in PSH; of single segments it may wait for
+	 * more, so that they are acknowledged together. */
 	if (s->n > 1)
 		s->flags |= TCPHDR_PSH;
 	int err = transmit(tp, s, s->seq, s->flags, tp->rcv_nxt);
