@@ -317,7 +317,7 @@ static int clean_rtx_queue(struct tcp_sock *tp, uint32_t prior_fack, uint32_t pr
 
 /* ---- what follows ---- */
 
-static void update_pacing_rate(struct tcp_sock *tp)
+void tcp_update_pacing_rate(struct tcp_sock *tp)
 {
 	const struct tcp_net *tn = tcp_net(tp->in.sk.net);
 	uint64_t rate = (uint64_t)tp->mss_cache * ((1000000 / 100) << 3);
@@ -347,7 +347,7 @@ static void cong_control(struct tcp_sock *tp, uint32_t ack, uint32_t delivered, 
 		tp->cc->cong_avoid(tp, ack, delivered);
 		tp->snd_cwnd_stamp = tcp_now(tp);
 	}
-	update_pacing_rate(tp);
+	tcp_update_pacing_rate(tp);
 }
 
 static void xmit_recovery(struct tcp_sock *tp, enum rexmit rexmit)

@@ -70,6 +70,10 @@ void tcp_cwnd_reduction(struct tcp_sock *tp, int delivered, int lost, int flag);
 void tcp_enter_recovery(struct tcp_sock *tp, bool ece);
 void tcp_process_tlp_ack(struct tcp_sock *tp, uint32_t ack, int flag);
 
+/* ---- tcp_ack.c ---- */
+/* What the window would send in a round trip, and half as much again while it grows. */
+void tcp_update_pacing_rate(struct tcp_sock *tp);
+
 /* ---- tcp_rate.c ---- */
 void tcp_rate_seg_delivered(struct tcp_sock *tp, struct tcp_seg *s, struct rate_sample *rs);
 void tcp_rate_gen(struct tcp_sock *tp, uint32_t delivered, uint32_t lost, bool reneg,

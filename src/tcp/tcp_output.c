@@ -82,7 +82,7 @@ struct tcp_seg *tcp_seg_new(struct tcp_sock *tp, struct pkt *p, uint8_t flags)
 
 	*s = (struct tcp_seg){.p = p, .seq = tp->write_seq, .flags = flags, .n = 1};
 	s->end_seq = s->seq + p->total + !!(flags & (TCPHDR_SYN | TCPHDR_FIN));
-	s->truesize = (uint32_t)sock_truesize(p->total);
+	s->truesize = tcp_seg_truesize(p->total);
 	CDS_INIT_LIST_HEAD(&s->tsorted);
 	return s;
 }
@@ -201,7 +201,7 @@ void tcp_trim_seg(struct tcp_sock *tp, struct tcp_seg *s, uint32_t len)
 	pull_pkt(&tp->w->cache, s->p, len);
 	s->seq += len;
 	tp->wmem -= s->truesize;
-	s->truesize = (uint32_t)sock_truesize(s->p->total);
+	s->truesize = tcp_seg_truesize(s->p->total);
 	tp->wmem += s->truesize;
 }
 
@@ -223,9 +223,9 @@ int tcp_split_seg(struct tcp_sock *tp, unsigned i, uint32_t len, uint32_t mss)
 	s->end_seq = t->seq;
 	s->flags &= ~(TCPHDR_FIN | TCPHDR_PSH);
 	s->eor = false;
-	t->truesize = (uint32_t)sock_truesize(p->total);
+	t->truesize = tcp_seg_truesize(p->total);
 	tp->wmem -= s->truesize;
-	s->truesize = (uint32_t)sock_truesize(s->p->total);
+	s->truesize = tcp_seg_truesize(s->p->total);
 	tp->wmem += s->truesize + t->truesize;
 	CDS_INIT_LIST_HEAD(&t->tsorted);
 	tcp_seg_count(s, mss);

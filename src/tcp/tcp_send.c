@@ -123,7 +123,7 @@ static ssize_t append(struct tcp_sock *tp, const uint8_t *data, size_t len, uint
 	if (pkt_append(&tp->w->cache, s->p, data, n))
 		return -ENOBUFS;
 	tp->wmem -= s->truesize;
-	s->truesize = (uint32_t)sock_truesize(s->p->total);
+	s->truesize = tcp_seg_truesize(s->p->total);
 	tp->wmem += s->truesize;
 	s->end_seq += (uint32_t)n;
 	s->flags &= ~TCPHDR_PSH;

@@ -286,6 +286,8 @@ static void synack_acked(struct tcp_sock *tp, struct tcp_rx *rx)
 	tp->snd_wl1 = rx->seq;
 	if (tp->rx_opt.tstamp_ok)
 		tp->advmss -= 12;
+	if (!tp->cc->cong_control)
+		tcp_update_pacing_rate(tp);
 	tp->lsndtime = tcp_now(tp);
 	tcp_initialize_rcv_mss(tp);
 	tcp_data_ready(tp);

@@ -257,6 +257,11 @@ static int transmit(struct tcp_sock *tp, struct tcp_seg *s, uint32_t seq, uint8_
 	uint8_t *h = pkt_data(p);
 	uint16_t urg = urgent(tp, seq, &flags);
 
+	/* A receiver's GRO hands on at once what ends in PSH; of single segments it may wait for
+	 * more, so that they are acknowledged together. */
+	if (s && s->n > 1)
+		flags |= TCPHDR_PSH;
+
 	if (likely(!(flags & TCPHDR_SYN)))
 		ecn_send(tp, seq, len, &flags);
 	put_header(h, tp, seq, flags & TCPHDR_ACK ? rcv_nxt : 0, flags, hlen);
@@ -277,10 +282,6 @@ static int transmit(struct tcp_sock *tp, struct tcp_seg *s, uint32_t seq, uint8_
 
 int tcp_transmit_seg(struct tcp_sock *tp, struct tcp_seg *s)
 {
-	/* A receiver's GRO hands on at once what ends in PSH; of single segments it may wait for
-	 * more, so that they are acknowledged together. */
-	if (s->n > 1)
-		s->flags |= TCPHDR_PSH;
 	int err = transmit(tp, s, s->seq, s->flags, tp->rcv_nxt);
 
 	/* What was not sent for lack of memory is taken for sent: the timer will see to it. */
