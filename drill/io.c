@@ -346,6 +346,23 @@ static bool writable(void *arg)
 	       file_poll(f) & (EPOLLOUT | EPOLLERR | EPOLLHUP);
 }
 
+static bool is_connecting(const struct file *f)
+{
+	struct tcp_info info;
+	size_t len = sizeof(info);
+
+	return !sock_getsockopt(f->sk, IPPROTO_TCP, TCP_INFO, &info, &len) &&
+	       (info.tcpi_state == TCP_SYN_SENT || info.tcpi_state == TCP_SYN_RECV);
+}
+
+/* Data went with the SYN (Fast Open): the call goes on when there is a connection. */
+static int await_opened(struct file *f, uint64_t deadline)
+{
+	if (!is_connecting(f))
+		return 0;
+	return drill_wait(f->d, deadline, writable, f) ? sock_take_error(f->sk) : -EINPROGRESS;
+}
+
 static ssize_t write_stream(struct file *f, struct sock_msg m)
 {
 	struct sock *sk = f->sk;
@@ -361,13 +378,19 @@ static ssize_t write_stream(struct file *f, struct sock_msg m)
 		drill_settle(f->d);
 		if (n >= 0) {
 			done += (size_t)n;
+			n = file_blocks(f, m.flags) ? await_opened(f, deadline) : 0;
+			if (n)
+				return n;
+			m.flags &= ~MSG_FASTOPEN;
 			continue;
 		}
 		if ((n != -EAGAIN && n != -EINPROGRESS) || !file_blocks(f, m.flags))
 			break;
 		if (!drill_wait(f->d, deadline, writable, f))
 			break;
-		m.flags &= ~MSG_FASTOPEN; /* the connection is there, or has failed */
+		if (n == -EINPROGRESS && (n = sock_take_error(sk)))
+			break;
+		m.flags &= ~MSG_FASTOPEN;
 	} while (done < len);
 	return done ? (ssize_t)done : n;
 }

@@ -71,7 +71,7 @@ void tcp_enter_recovery(struct tcp_sock *tp, bool ece);
 void tcp_process_tlp_ack(struct tcp_sock *tp, uint32_t ack, int flag);
 
 /* ---- tcp_ack.c ---- */
-/* Twice (in slow start), or a fifth more than, what the window makes a round trip. */
+/* What the window would send in a round trip, and half as much again while it grows. */
 void tcp_update_pacing_rate(struct tcp_sock *tp);
 
 /* ---- tcp_rate.c ---- */

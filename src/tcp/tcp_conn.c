@@ -154,7 +154,7 @@ static bool put_off(struct tcp_sock *tp)
 	struct tcp_fo_cookie c = {.len = 0};
 	uint16_t mss;
 
-	if (!tp->fastopen_connect || tp->fo_cookie)
+	if (!tp->fastopen_connect || tp->fo_cookie || tp->fo_msg)
 		return false;
 	if (tcp_fastopen_cookie_check(tp, &mss, &c)) {
 		tp->defer_connect = true;

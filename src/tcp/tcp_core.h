@@ -618,6 +618,8 @@ void tcp_listen_input(struct worker *w, struct tcp_sock *tp, struct netdev *dev,
 		      struct tcp_rx *rx);
 void tcp_req_input(struct worker *w, struct tcp_req *r, struct netdev *dev, struct pkt *p,
 		   struct tcp_rx *rx);
+/* An ICMP error about a request's SYN-ACK, which had this sequence number. */
+void tcp_req_error(struct tcp_req *r, uint32_t seq, uint8_t type, uint8_t code);
 unsigned tcp_accept_queue_len(const struct tcp_sock *tp);
 unsigned tcp_listen_backlog(const struct tcp_sock *tp);
 /* A Fast Open child is established; it, or any child, has gone. */
@@ -751,7 +753,7 @@ ssize_t tcp_sendmsg_fastopen(struct tcp_sock *tp, const struct sock_msg *m);
 /* Sends the SYN of the queue's head with as much of fo_msg as fits. 0 or -errno. */
 int tcp_send_syn_data(struct tcp_sock *tp);
 /* The SYN-ACK has come. True: data goes again, and with it the ACK. */
-bool tcp_fastopen_synack(struct tcp_sock *tp, struct tcp_fo_cookie *foc);
+bool tcp_fastopen_synack(struct tcp_sock *tp, const struct tcp_rx *rx, struct tcp_fo_cookie *foc);
 
 /* ---- tcp_errq.c: MSG_ZEROCOPY and SO_TIMESTAMPING ---- */
 /* SO_TIMESTAMPING was set. */

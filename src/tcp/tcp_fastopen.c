@@ -100,6 +100,8 @@ static bool queue_check(struct tcp_sock *tp)
 /* The SYN's data, and its FIN, in the receive queue. Borrows p. */
 static void add_syn_data(struct tcp_sock *child, struct pkt *p, const struct tcp_rx *rx)
 {
+	uint32_t rcv_ssthresh = child->rcv_ssthresh;
+	__typeof__(child->ack) ack = child->ack;
 	struct tcp_rx data = *rx;
 	struct pkt *c;
 
@@ -119,8 +121,9 @@ static void add_syn_data(struct tcp_sock *child, struct pkt *p, const struct tcp
 	data.seq++;
 	data.flags &= (uint8_t)~TCPHDR_SYN;
 	tcp_data_queue(child, c, &data);
-	/* the SYN-ACK acknowledges it */
-	child->ack.pending = 0;
+	/* The SYN-ACK acknowledges it; what it says of how the peer sends is not taken in. */
+	child->ack = ack;
+	child->rcv_ssthresh = rcv_ssthresh;
 	child->syn_data_acked = true;
 }
 

@@ -454,11 +454,11 @@ static void frag_needed(struct tcp_sock *tp, struct worker *w, const struct ip4_
 static void on_error(struct tcp_sock *tp, struct worker *w, const struct ip4_hdr *inner,
 		     uint32_t seq, uint8_t type, uint8_t code, uint32_t info)
 {
+	uint32_t una = tp->fastopen_rsk ? tp->fastopen_rsk->snt_isn : tp->snd_una;
 	uint8_t state = tp->node.state;
 	bool hard;
 
-	if (state == TCP_CLOSE ||
-	    (state != TCP_LISTEN && !between(seq, tp->snd_una, tp->snd_nxt))) {
+	if (state == TCP_CLOSE || (state != TCP_LISTEN && !between(seq, una, tp->snd_nxt))) {
 		tcp_mib(tp)[MIB_TcpExt_OutOfWindowIcmps] += state != TCP_CLOSE;
 		return;
 	}
@@ -472,7 +472,9 @@ static void on_error(struct tcp_sock *tp, struct worker *w, const struct ip4_hdr
 
 	if (type == ICMP_TIME_EXCEEDED)
 		err = EHOSTUNREACH;
-	if (TCPF(state) & (TCPF(TCP_SYN_SENT) | TCPF(TCP_SYN_RECV)) && !tp->fast_open_child) {
+	/* A Fast Open child that was accepted counts as connected. */
+	if (TCPF(state) & (TCPF(TCP_SYN_SENT) | TCPF(TCP_SYN_RECV)) &&
+	    !(tp->fast_open_child && !tp->parent)) {
 		tcp_done_error(tp, err);
 		return;
 	}
@@ -502,8 +504,12 @@ void tcp_error(struct worker *w, struct netdev *dev, struct pkt *p, uint8_t type
 		ip4_mib(dev->net, w)[MIB_Icmp_InErrors]++;
 		return;
 	}
-	if (w->id || n->state == TCP_TIME_WAIT || n->state == TCP_NEW_SYN_RECV)
+	if (w->id || n->state == TCP_TIME_WAIT)
 		return;
+	if (n->state == TCP_NEW_SYN_RECV) {
+		tcp_req_error(container_of(n, struct tcp_req, node), get_be32(l4 + 4), type, code);
+		return;
+	}
 	on_error(container_of(n, struct tcp_sock, node), w, inner, get_be32(l4 + 4), type, code,
 		 info);
 }

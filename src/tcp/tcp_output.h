@@ -10,11 +10,13 @@
 
 /* ---- tcp_output.c ---- */
 
-/* What a segment with len bytes is charged to the send buffer, as by the kernel. */
+/* What a segment is charged to the send buffer: its bytes, which Linux keeps in pages, and a
+ * header's worth of room and of bookkeeping. Programs size SO_SNDBUF by that. */
 static inline uint32_t tcp_seg_truesize(uint32_t len)
 {
-	return len + 960;
+	return len + 896;
 }
+
 /* A record of the packet's data at write_seq, not queued yet. */
 struct tcp_seg *tcp_seg_new(struct tcp_sock *tp, struct pkt *p, uint8_t flags);
 /* Counts what it makes on the wire. */

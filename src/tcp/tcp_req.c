@@ -8,6 +8,8 @@
  */
 #include "tcp/tcp_listen.h"
 
+#include <linux/icmp.h>
+
 /* ---- life ---- */
 
 static void req_lapsed(struct rcu_head *head)
@@ -306,4 +308,19 @@ void tcp_req_input(struct worker *w, struct tcp_req *r, struct netdev *dev, stru
 		return;
 	}
 	pkt_free(&w->cache, p);
+}
+
+void tcp_req_error(struct tcp_req *r, uint32_t seq, uint8_t type, uint8_t code)
+{
+	bool hard = type == ICMP_PARAMETERPROB || type == ICMP_TIME_EXCEEDED ||
+		    (type == ICMP_DEST_UNREACH &&
+		     (code == ICMP_NET_UNREACH || code == ICMP_HOST_UNREACH));
+
+	if (seq != r->snt_isn) {
+		tcp_req_mib(r)[MIB_TcpExt_OutOfWindowIcmps]++;
+	} else if (hard) {
+		/* Nobody can be told: accept(2) knows no errors of the network. */
+		tcp_req_mib(r)[MIB_TcpExt_ListenDrops]++;
+		tcp_req_drop(r);
+	}
 }

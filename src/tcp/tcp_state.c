@@ -188,7 +188,7 @@ static void synack_received(struct tcp_sock *tp, struct pkt *p, struct tcp_rx *r
 	tcp_initialize_rcv_mss(tp);
 	finish_connect(tp);
 	tcp_data_ready(tp);
-	if (tcp_fastopen_synack(tp, foc))
+	if (tcp_fastopen_synack(tp, rx, foc))
 		return;
 	if (tp->n_rtx < tp->sndq.n || tp->defer_accept || tcp_pingpong(tp)) {
 		/* an ACK is saved if data goes soon */

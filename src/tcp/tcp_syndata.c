@@ -15,6 +15,7 @@ int tcp_send_syn_data(struct tcp_sock *tp)
 	struct pool_cache *cache = &tp->w->cache;
 	struct pkt *p = NULL;
 	uint16_t mss = 0;
+	int err;
 
 	if (!tp->fo_cookie)
 		tp->fo_cookie = calloc(1, sizeof(*tp->fo_cookie));
@@ -25,7 +26,7 @@ int tcp_send_syn_data(struct tcp_sock *tp)
 	*tp->fo_cookie = c;
 	if (!data)
 		goto plain;
-	tp->rx_opt.mss_clamp = (uint16_t)tcp_mss_clamp(tp, mss ? mss : tp->rx_opt.mss_clamp);
+	tp->rx_opt.mss_clamp = (uint16_t)tcp_mss_clamp(tp, mss ? mss : tp->advmss);
 	tcp_sync_mss(tp, tp->pmtu_cookie);
 	uint32_t space = tcp_mtu_to_mss(tp, tp->pmtu_cookie) + tp->tcp_header_len - 20;
 	size_t len = MIN((size_t)(space - OPTION_SPACE), tp->fo_msg->len);
@@ -42,12 +43,17 @@ int tcp_send_syn_data(struct tcp_sock *tp)
 	tp->fo_copied = len;
 	tp->syn_data = len > 0;
 	tcp_mib(tp)[MIB_TcpExt_TCPOrigDataSent]++;
-	return tcp_transmit_syn_data(tp, syn, s);
+	err = tcp_transmit_syn_data(tp, syn, s);
+	goto done;
 plain:
 	pkt_free(cache, p);
 	if (tp->fo_cookie->len > 0)
 		tp->fo_cookie->len = 0;
-	return tcp_transmit_seg(tp, syn);
+	err = tcp_transmit_seg(tp, syn);
+done:
+	/* sent again, a SYN has neither option nor data */
+	tp->fo_cookie->len = -1;
+	return err;
 }
 
 ssize_t tcp_sendmsg_fastopen(struct tcp_sock *tp, const struct sock_msg *m)
@@ -79,11 +85,19 @@ ssize_t tcp_sendmsg_fastopen(struct tcp_sock *tp, const struct sock_msg *m)
 }
 
 /* What the SYN-ACK tells of how Fast Open works with this peer, for the next connection. */
-static void remember(struct tcp_sock *tp, struct tcp_fo_cookie *foc, bool data)
+static void remember(struct tcp_sock *tp, const struct tcp_rx *rx, struct tcp_fo_cookie *foc,
+		     bool data)
 {
 	uint16_t mss = tp->rx_opt.mss_clamp;
 	bool exp = tp->fo_cookie && tp->fo_cookie->exp;
 
+	if (mss == tp->rx_opt.user_mss) {
+		/* what the peer said, not what the program made of it */
+		struct tcp_rx_opts opt = {0};
+
+		tcp_parse_opts((struct tcp_rx *)rx, &opt, false, NULL, tcp_net(tp->in.sk.net));
+		mss = opt.mss_clamp;
+	}
 	if (!tp->syn_fastopen)
 		foc->len = -1; /* not asked for */
 	if (tp->syn_fastopen && tp->total_retrans && foc->len < 0 && data)
@@ -94,13 +108,13 @@ static void remember(struct tcp_sock *tp, struct tcp_fo_cookie *foc, bool data)
 		tcp_metrics_fastopen_set(tp, mss, foc);
 }
 
-bool tcp_fastopen_synack(struct tcp_sock *tp, struct tcp_fo_cookie *foc)
+bool tcp_fastopen_synack(struct tcp_sock *tp, const struct tcp_rx *rx, struct tcp_fo_cookie *foc)
 {
 	if (!tp->syn_fastopen && !tp->syn_data)
 		return false;
 	bool unacked = tp->syn_data && tp->n_rtx;
 
-	remember(tp, foc, unacked);
+	remember(tp, rx, foc, unacked);
 	tcp_fastopen_free(tp);
 	if (unacked) {
 		tp->fastopen_client_fail =

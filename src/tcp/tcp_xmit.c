@@ -70,7 +70,8 @@ static void opts_synack(struct tcp_sock *tp, struct tcp_tx_opts *o)
 	o->wscale_ok = tp->rx_opt.wscale_ok;
 	o->wscale = tp->rx_opt.rcv_wscale;
 	o->sack_perm = tp->rx_opt.sack_ok;
-	o->fo = tp->fo_cookie;
+	if (tp->fo_cookie && tp->fo_cookie->len >= 0)
+		o->fo = tp->fo_cookie;
 }
 
 unsigned tcp_established_size(const struct tcp_sock *tp)
@@ -256,6 +257,11 @@ static int transmit(struct tcp_sock *tp, struct tcp_seg *s, uint32_t seq, uint8_
 	uint8_t *h = pkt_data(p);
 	uint16_t urg = urgent(tp, seq, &flags);
 
+	/* A receiver's GRO hands on at once what ends in PSH; of single segments it may wait for
+	 * more, so that they are acknowledged together. */
+	if (s && s->n > 1)
+		flags |= TCPHDR_PSH;
+
 	if (likely(!(flags & TCPHDR_SYN)))
 		ecn_send(tp, seq, len, &flags);
 	put_header(h, tp, seq, flags & TCPHDR_ACK ? rcv_nxt : 0, flags, hlen);
@@ -276,10 +282,7 @@ static int transmit(struct tcp_sock *tp, struct tcp_seg *s, uint32_t seq, uint8_
 
 int tcp_transmit_seg(struct tcp_sock *tp, struct tcp_seg *s)
 {
-	/* A receiver's GRO hands on at once what ends in PSH; of single segments it may wait for
-	 * more, so that they are acknowledged together. */
-	uint8_t psh = s->n > 1 ? TCPHDR_PSH : 0;
-	int err = transmit(tp, s, s->seq, s->flags | psh, tp->rcv_nxt);
+	int err = transmit(tp, s, s->seq, s->flags, tp->rcv_nxt);
 
 	/* What was not sent for lack of memory is taken for sent: the timer will see to it. */
 	after_send(tp, s);
