@@ -232,7 +232,7 @@ static void measure_mss(struct tcp_sock *tp, const struct pkt *p, const struct t
 	tp->ack.last_seg_size = 0;
 	if (len >= tp->ack.rcv_mss) {
 		if (len != tp->ack.rcv_mss) {
-			uint64_t ratio = ((uint64_t)rx->len << 8) / sock_truesize(rx->len);
+			uint64_t ratio = ((uint64_t)rx->len << 8) / tcp_rcv_truesize(rx->len);
 
 			tp->scaling_ratio = (uint8_t)MIN(MAX(ratio, 1ULL), 255ULL);
 		}
@@ -302,7 +302,7 @@ void tcp_event_data_recv(struct tcp_sock *tp, const struct pkt *p, const struct 
 	tp->ack.lrcvtime = now;
 	ecn_check_ce(tp, rx);
 	if (rx->len >= 128)
-		tcp_grow_window(tp, rx->len, (uint32_t)sock_truesize(rx->len));
+		tcp_grow_window(tp, rx->len, tcp_rcv_truesize(rx->len));
 }
 
 /* ---- queues ---- */
@@ -322,19 +322,19 @@ static void queue_in_order(struct tcp_sock *tp, struct pkt *p, uint32_t seq, uin
 	}
 	if (last && !last->seg && len <= JOIN_MAX && rcvq_end(last) == seq &&
 	    len <= pkt_tailroom(last) && pkt_private(last)) {
-		size_t was = sock_truesize(last->total);
+		size_t was = tcp_rcv_truesize(last->total);
 
 		pkt_copy_out(p, 0, pkt_data(last) + last->len, len);
 		last->len = (uint16_t)(last->len + len);
 		last->total += len;
 		rcvq_set(last, rcvq_seq(last), end);
 		tp->rcvq.bytes += len;
-		tp->rmem += sock_truesize(last->total) - was;
+		tp->rmem += tcp_rcv_truesize(last->total) - was;
 		pkt_free(c, p);
 		return;
 	}
 	rcvq_set(p, seq, end);
-	tp->rmem += sock_truesize(len);
+	tp->rmem += tcp_rcv_truesize(len);
 	pktq_push(&tp->rcvq, p);
 }
 
@@ -511,13 +511,13 @@ static void queue_ofo(struct tcp_sock *tp, struct pkt *p, const struct tcp_rx *r
 			      .seq = rx->seq,
 			      .end_seq = rx->end_seq,
 			      .flags = rx->flags,
-			      .truesize = (uint32_t)sock_truesize(p->total)};
+			      .truesize = tcp_rcv_truesize(p->total)};
 	bool kept = ofo_insert(tp, s);
 
 	if (tcp_is_sack(tp)) {
 		sack_new(tp, rx->seq, rx->end_seq);
 		if (kept)
-			tcp_grow_window(tp, rx->len, (uint32_t)sock_truesize(rx->len));
+			tcp_grow_window(tp, rx->len, tcp_rcv_truesize(rx->len));
 	}
 	if (!kept)
 		pkt_free(&tp->w->cache, p);

@@ -25,5 +25,12 @@ static inline struct pkt *rcvq_last(const struct pkt_queue *q)
 	return q->head ? container_of(q->tail, struct pkt, next) : NULL;
 }
 
+/* What a packet with len bytes is charged to the receive buffer: as the kernel's buffers would be,
+ * which are slabs where they are small, and pages with a head where they are large. */
+static inline uint32_t tcp_rcv_truesize(uint32_t len)
+{
+	return len <= 2048 ? (uint32_t)sock_truesize(len) : len + 1280;
+}
+
 /* Drops the byte at copied_seq unread. */
 void tcp_skip_byte(struct tcp_sock *tp);

@@ -11,9 +11,9 @@
 static void drop_head(struct tcp_sock *tp)
 {
 	struct pkt *p = pktq_pop(&tp->rcvq);
-	size_t size = sock_truesize(p->total);
+	uint32_t size = tcp_rcv_truesize(p->total);
 
-	tp->rmem -= MIN(size, tp->rmem);
+	tp->rmem -= MIN((size_t)size, tp->rmem);
 	pkt_free(&tp->w->cache, p);
 }
 
