@@ -87,6 +87,7 @@ struct end {
 	struct ns *ns;
 	struct sock *sk;	    /* holds a reference */
 	struct stream *stream;	    /* NULL: the pair carries datagrams */
+	unsigned n_pairs;	    /* that it had before this one (end_renew) */
 	struct cds_lfht_node node;  /* in daemon.ends by id */
 	struct cds_list_head dirty; /* in daemon.dirty, or empty */
 	bool blocked;		    /* the program's queue is full: EPOLLOUT is awaited */
@@ -179,6 +180,9 @@ void ends_fini(struct daemon *d);
  * end. flags: SOCK_NONBLOCK. */
 int end_new(struct ns *ns, struct sock *sk, int flags, int *fd);
 void end_close(struct end *e);
+/* Another pair for the same socket, whose bytes and ends are over; *fd: the program's end, which
+ * takes the place of its old one. 0 or -errno. */
+int end_renew(struct end *e, int *fd);
 /* Has the program closed its end? It has when the name of the pair is free. For streams, where end
  * of file both ways does not tell. */
 bool end_is_closed(const struct end *e);
@@ -209,9 +213,9 @@ void stream_flush(struct end *e);
 void stream_take(struct end *e);
 /* connect(2), and again while it is under way. *how: enum weft_connect. 0 or -errno. */
 int stream_connect(struct end *e, const struct sockaddr *a, size_t len, bool nonblock,
-		   uint64_t *how);
-/* *first: it did not listen before. */
-int stream_listen(struct end *e, int backlog, bool *first);
+		   uint64_t *how, int *fd);
+/* *first: it did not listen before. Of both, *fd: see end_renew. */
+int stream_listen(struct end *e, int backlog, bool *first, int *fd);
 int stream_shutdown(struct end *e, int how);
 /* MSG_OOB, MSG_MORE, MSG_FASTOPEN; *how as for connect. Bytes or -errno. */
 ssize_t stream_send(struct end *e, const struct sock_msg *m, uint64_t *how);

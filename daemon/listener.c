@@ -72,6 +72,7 @@ static int end_of_child(struct end *e)
 		return err;
 	struct end *c = l->child->end;
 	c->stream->state = SS_CONNECTED;
+	c->stream->used = true;
 	l->child_fd = fd;
 	stream_watch(c);
 	c->sk->wake(c->sk);
@@ -132,13 +133,15 @@ static int listener_new(struct end *e)
 	return 0;
 }
 
-int stream_listen(struct end *e, int backlog, bool *first)
+int stream_listen(struct end *e, int backlog, bool *first, int *fd)
 {
 	struct stream *st = e->stream;
 
 	if (st->state != SS_UNCONNECTED)
 		return -EINVAL;
 	int err = sock_listen(e->sk, backlog);
+	if (!err && st->shut_out)
+		err = stream_renew(e, fd);
 	if (err)
 		return err;
 	*first = !st->listener;

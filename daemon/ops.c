@@ -118,7 +118,8 @@ static int op_connect(struct call *k)
 	const struct sockaddr *a = (struct sockaddr *)k->data;
 
 	if (k->end->stream)
-		return stream_connect(k->end, a, k->req->len, k->req->arg0, &k->r->rep.arg0);
+		return stream_connect(k->end, a, k->req->len, k->req->arg0, &k->r->rep.arg0,
+				      &k->r->fd);
 	return sock_connect(k->sk, a, k->req->len);
 }
 
@@ -241,9 +242,9 @@ static int op_listen(struct call *k)
 
 	if (!k->end->stream)
 		return -EOPNOTSUPP;
-	err = stream_listen(k->end, backlog, &first);
+	err = stream_listen(k->end, backlog, &first, &k->r->fd);
 	if (err == -EADDRINUSE && ends_reap(k->d, k->sk, inet_sk(k->sk)->sport))
-		err = stream_listen(k->end, backlog, &first);
+		err = stream_listen(k->end, backlog, &first, &k->r->fd);
 	k->r->rep.arg0 = first;
 	return err;
 }

@@ -48,11 +48,15 @@ name_of(struct sockaddr_un *a, const struct daemon *d, const char *fmt, ...)
 	return len;
 }
 
-/* The name of the program's end of sk's pair. */
-static socklen_t name_of_sock(struct sockaddr_un *a, const struct daemon *d, const struct sock *sk)
+/* The name of the program's end of the nth pair of sk. */
+static socklen_t name_of_sock(struct sockaddr_un *a, const struct daemon *d, const struct sock *sk,
+			      unsigned nth)
 {
-	return name_of(a, d, "%llu/%d/%d/%d", (unsigned long long)sk->id, sk->family, sk->type,
-		       sk->protocol);
+	if (!nth)
+		return name_of(a, d, "%llu/%d/%d/%d", (unsigned long long)sk->id, sk->family,
+			       sk->type, sk->protocol);
+	return name_of(a, d, "%llu/%d/%d/%d/%u", (unsigned long long)sk->id, sk->family, sk->type,
+		       sk->protocol, nth);
 }
 
 static int pair_bound(int type, int fd[2], const struct sockaddr_un *a, socklen_t len)
@@ -405,10 +409,36 @@ bool end_is_closed(const struct end *e)
 
 	if (fd < 0)
 		return false;
-	socklen_t len = name_of_sock(&a, e->d, e->sk);
+	socklen_t len = name_of_sock(&a, e->d, e->sk, e->n_pairs);
 	bool closed = !bind(fd, (struct sockaddr *)&a, len);
 	close(fd);
 	return closed;
+}
+
+int end_renew(struct end *e, int *fd)
+{
+	struct worker_fd old = e->fd;
+	struct sockaddr_un a;
+	socklen_t len = name_of_sock(&a, e->d, e->sk, e->n_pairs + 1);
+	int pair[2], err = pair_bound(SOCK_STREAM, pair, &a, len);
+
+	if (err)
+		return err;
+	worker_fd_del(e->d->w, &e->fd);
+	e->fd.fd = pair[0];
+	err = worker_fd_add(e->d->w, &e->fd, 0);
+	if (err) {
+		e->fd = old;
+		worker_fd_add(e->d->w, &e->fd, 0);
+		close(pair[0]);
+		close(pair[1]);
+		return err;
+	}
+	close(old.fd);
+	e->n_pairs++;
+	end_sized(e);
+	*fd = pair[1];
+	return 0;
 }
 
 bool ends_reap(struct daemon *d, const struct sock *sk, uint16_t port)
@@ -437,7 +467,7 @@ int end_new(struct ns *ns, struct sock *sk, int flags, int *fd)
 	struct daemon *d = ns->d;
 	struct end *e = calloc(1, sizeof(*e));
 	struct sockaddr_un a;
-	socklen_t len = name_of_sock(&a, d, sk);
+	socklen_t len = name_of_sock(&a, d, sk, 0);
 	bool stream = sk->ops->stream;
 	int pair[2], err;
 

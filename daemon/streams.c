@@ -308,6 +308,7 @@ static void decided(struct end *e)
 		return;
 	e->stream->undecided = false;
 	e->stream->failed = has_failed(e);
+	e->stream->used |= !e->stream->failed;
 	drop_junk(e);
 }
 
@@ -318,6 +319,7 @@ static void connect_told(struct end *e, int err)
 
 	if (!err) {
 		st->state = SS_CONNECTED;
+		st->used = true;
 		st->failed = false;
 	} else if (st->state == SS_CONNECTING) {
 		st->state = SS_UNCONNECTED;
@@ -326,21 +328,34 @@ static void connect_told(struct end *e, int err)
 }
 
 /* connect(2) with AF_UNSPEC: the connection is over, and there may be another. */
-static int disconnect(struct end *e, const struct sockaddr *a, size_t len)
+static int disconnect(struct end *e, const struct sockaddr *a, size_t len, int *fd)
 {
 	struct stream *st = e->stream;
 	int err = sock_connect(e->sk, a, len);
 
 	if (err)
 		return err;
-	st->undecided = false;
+	st->undecided = st->failed = false;
 	drop_junk(e);
 	st->state = SS_UNCONNECTED;
+	return st->used ? stream_renew(e, fd) : 0;
+}
+
+/* The pair has carried a connection, or what shut it down: the next begins with another. */
+int stream_renew(struct end *e, int *fd)
+{
+	struct stream *st = e->stream;
+	int err = end_renew(e, fd);
+
+	if (err)
+		return err;
+	listener_free(e);
+	*st = (struct stream){.segs = 1};
 	return 0;
 }
 
 int stream_connect(struct end *e, const struct sockaddr *a, size_t len, bool nonblock,
-		   uint64_t *how)
+		   uint64_t *how, int *fd)
 {
 	struct stream *st = e->stream;
 	bool first = st->state == SS_UNCONNECTED;
@@ -349,9 +364,11 @@ int stream_connect(struct end *e, const struct sockaddr *a, size_t len, bool non
 	if (len < sizeof(a->sa_family))
 		return -EINVAL;
 	if (a->sa_family == AF_UNSPEC)
-		return disconnect(e, a, len);
+		return disconnect(e, a, len, fd);
 	if (!st->undecided) {
 		int err = sock_connect(e->sk, a, len);
+		if (err == -EINPROGRESS && st->shut_out)
+			stream_renew(e, fd);
 		if (err != -EINPROGRESS) {
 			connect_told(e, err);
 			return err;

@@ -15,6 +15,7 @@ struct stream {
 	uint8_t junk;	/* bytes to be removed that made the program's end not writable */
 	bool undecided; /* a connect is under way */
 	bool failed;	/* it came to nothing */
+	bool used;	/* the pair has carried a connection */
 	bool in_wait;	/* for room in the socket */
 	bool out_wait;	/* for room in the pair */
 	bool in_done;	/* the program writes no more, and all is taken */
@@ -43,6 +44,9 @@ void stream_watch(struct end *e);
 /* Shuts our end of the pair down: SHUT_RD, the program writes no more; SHUT_WR, it reads the end.
  */
 void stream_shut(struct end *e, int how);
+
+/* Makes way for another connection, or listening anew, behind one that is over. */
+int stream_renew(struct end *e, int *fd);
 
 /* ---- listener.c ---- */
 

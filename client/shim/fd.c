@@ -3,7 +3,7 @@
  * last one the namespace goes. Connections are not kept from them; a new one is made when it is
  * needed.
  */
-#include "shim.h"
+#include "stream.h"
 
 #include <limits.h>
 
@@ -11,6 +11,11 @@ SHIM_API int close(int fd)
 {
 	if (unlikely(shim_is_token(fd)))
 		return shim_ret(-EBADF);
+	if (unlikely(stream_lingers) && shim_kind(fd) != SHIM_PLAIN) {
+		int saved = errno;
+		stream_linger(fd);
+		errno = saved;
+	}
 	shim_kind_set(fd, SHIM_ASK);
 	return REAL(close)(fd);
 }

@@ -6,6 +6,7 @@
  * done.
  */
 #include "ring.h"
+#include "stream.h"
 
 #include <asm/socket.h>
 #include <linux/filter.h>
@@ -74,6 +75,8 @@ static int set_opt(const struct shim_sock *s, int fd, int level, int name, const
 	if (!err &&
 	    (is_timeout(level, name) || (s->type == SOCK_STREAM && is_pair_opt(level, name))))
 		REAL(setsockopt)(fd, level, name, val, len);
+	if (!err && s->type == SOCK_STREAM && level == SOL_SOCKET && name == SO_LINGER)
+		stream_lingers = true;
 	if (!err && level == SOL_PACKET && name == PACKET_RX_RING)
 		ring_asked(s, val);
 	return err;

@@ -1,6 +1,8 @@
 #include "stream.h"
 
 #include <fcntl.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -279,6 +281,17 @@ static int finish(int fd, struct shim_req *r)
 	return 0;
 }
 
+/* A socket begins anew: the descriptor stands for another pair. */
+static void take_place(int fd, int new)
+{
+	long flags = syscall(SYS_fcntl, fd, F_GETFL), cloexec = syscall(SYS_fcntl, fd, F_GETFD);
+
+	syscall(SYS_dup3, new, fd, cloexec & FD_CLOEXEC ? O_CLOEXEC : 0);
+	syscall(SYS_fcntl, fd, F_SETFL, flags);
+	syscall(SYS_close, new);
+	shim_kind_set(fd, SHIM_STREAM);
+}
+
 int stream_connect(int fd, const struct shim_sock *s, const struct sockaddr *addr, socklen_t len)
 {
 	bool nonblock = is_nonblock(fd);
@@ -288,6 +301,8 @@ int stream_connect(int fd, const struct shim_sock *s, const struct sockaddr *add
 
 	if (err)
 		return err;
+	if (r.fd >= 0)
+		take_place(fd, r.fd);
 	switch (r.rep.arg0) {
 	case WEFT_CONNECT_WAIT:
 		write_junk(fd);
@@ -315,6 +330,8 @@ int stream_listen(int fd, const struct shim_sock *s, int backlog)
 	struct shim_req r = {.op = WEFT_OP_LISTEN, .sock = s->id, .arg = {(uint64_t)backlog}};
 	int err = shim_call(&r);
 
+	if (!err && r.fd >= 0)
+		take_place(fd, r.fd);
 	if (!err && r.rep.arg0)
 		write_junk(fd);
 	if (!err)
@@ -384,6 +401,57 @@ int stream_accept(int fd, const struct shim_sock *s, struct sockaddr *addr, sock
 		*len = a.name_len;
 	}
 	return new;
+}
+
+/* ---- SO_LINGER ---- */
+
+bool stream_lingers;
+
+static int ask_linger(const struct shim_sock *s)
+{
+	struct linger l = {0};
+	struct shim_req r = {.op = WEFT_OP_GETSOCKOPT,
+			     .sock = s->id,
+			     .arg = {SOL_SOCKET, SO_LINGER, sizeof(l)},
+			     .room = &l,
+			     .room_len = sizeof(l)};
+
+	return shim_call(&r) || !l.l_onoff ? 0 : l.l_linger;
+}
+
+/* Bytes the peer has not acknowledged. */
+static int ask_unsent(const struct shim_sock *s)
+{
+	int n = 0;
+	struct shim_req r = {.op = WEFT_OP_IOCTL,
+			     .sock = s->id,
+			     .arg = {SIOCOUTQ},
+			     .data = &n,
+			     .len = sizeof(n),
+			     .room = &n,
+			     .room_len = sizeof(n)};
+
+	return shim_call(&r) ? 0 : n;
+}
+
+void stream_linger(int fd)
+{
+	const struct timespec pause = {.tv_nsec = 2000000};
+	struct timespec now, end;
+	struct shim_sock s;
+	int seconds;
+
+	if (!shim_sock(fd, &s) || s.type != SOCK_STREAM || (seconds = ask_linger(&s)) <= 0)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_sec += seconds;
+	while (ask_unsent(&s) > 0) {
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		if (now.tv_sec > end.tv_sec ||
+		    (now.tv_sec == end.tv_sec && now.tv_nsec >= end.tv_nsec) ||
+		    syscall(SYS_nanosleep, &pause, NULL))
+			return;
+	}
 }
 
 /* ---- poll ---- */

@@ -33,6 +33,10 @@ int stream_listen(int fd, const struct shim_sock *s, int backlog);
 /* The new descriptor. */
 int stream_accept(int fd, const struct shim_sock *s, struct sockaddr *addr, socklen_t *len,
 		  int flags);
+/* Some socket of the program was told to linger: then close asks, and waits as long as it was told
+ * until all is acknowledged. Of a descriptor that is not the last of its socket, too. */
+extern bool stream_lingers __attribute__((visibility("hidden")));
+void stream_linger(int fd);
 /* Has its connect failed? Then it is readable, too. */
 bool stream_failed(const struct shim_sock *s);
 /* Puts right what the kernel said of a descriptor; false if it has nothing to say after all. */

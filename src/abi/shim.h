@@ -34,7 +34,7 @@ enum weft_op {
 	WEFT_OP_SOCKET,	    /* arg0 family, arg1 type, arg2 protocol. Reply: fd, arg0 socket id */
 	WEFT_OP_BIND,	    /* sock; payload: sockaddr */
 	WEFT_OP_CONNECT,    /* sock; arg0: 1 O_NONBLOCK; payload: sockaddr. Reply, of streams: arg0
-			       enum weft_connect */
+			       enum weft_connect, maybe fd */
 	WEFT_OP_GETNAME,    /* sock; arg0: 1 for the peer. Reply: payload sockaddr */
 	WEFT_OP_SEND,	    /* sock; payload: struct weft_dgram, data. Reply: arg0 bytes, arg1, of
 			       streams: enum weft_connect (MSG_FASTOPEN) */
@@ -43,9 +43,9 @@ enum weft_op {
 			       it). Reply: payload value */
 	WEFT_OP_IOCTL, /* sock; arg0 cmd; payload: the argument, flattened (see below). Reply: same
 			*/
-	WEFT_OP_SHUTDOWN,  /* sock; arg0 how */
-	WEFT_OP_LISTEN,	   /* sock; arg0 backlog. Reply: arg0 1: it did not listen before */
-	WEFT_OP_MMAP,	   /* sock; arg0 length. Reply: fd of the ring's memory, arg0 its size */
+	WEFT_OP_SHUTDOWN, /* sock; arg0 how */
+	WEFT_OP_LISTEN, /* sock; arg0 backlog. Reply: arg0 1: it did not listen before; maybe fd */
+	WEFT_OP_MMAP,	/* sock; arg0 length. Reply: fd of the ring's memory, arg0 its size */
 	WEFT_OP_SEND_KICK, /* sock: frames wait in a transmit ring */
 	WEFT_OP_NS_NEW,	   /* unshare(CLONE_NEWNET). Reply: arg0 ino, fd: token */
 	WEFT_OP_NS_SET,	   /* setns: arg0 ino. Reply: arg0 ino, fd: token */
@@ -132,6 +132,8 @@ struct weft_accept {
  * its way in when the program can write no more (SHUTDOWN, or the connection broke), its way out
  * behind the last byte to be read. Why a connection broke is so_error, and whoever finds an end
  * asks for it (SO_ERROR). A listener's pair carries struct weft_accept.
+ * CONNECT and LISTEN may answer with a descriptor: what the socket was used for before is over, and
+ * it takes the place of the program's.
  * A descriptor must not look writable while it listens or connects. The shim sees to that: after
  * the answer of LISTEN, or WEFT_CONNECT_WAIT of CONNECT, it sets SO_SNDBUF to the least and writes
  * WEFT_STREAM_JUNK bytes, each by itself. When a connect has been decided, either way, the daemon

@@ -265,19 +265,25 @@ def bytes_both_ways():
     call("end", b.recv, 1)
 
 
-def full():
-    """A peer that does not read."""
-    a, b = pair()
-    a.setblocking(False)
+def fill(s):
+    """Sends until nothing has gone for half a second; bytes."""
+    s.setblocking(False)
     sent = 0
     idle = 0
     while idle < 10:
         try:
-            sent += a.send(BIG[:65536])
+            sent += s.send(BIG[:65536])
             idle = 0
         except BlockingIOError:
             idle += 1
             settle()
+    return sent
+
+
+def full():
+    """A peer that does not read."""
+    a, b = pair()
+    sent = fill(a)
     say("poll", poll_flags(a, select.POLLOUT, 50))
     got = 0
     while got < sent:
@@ -700,11 +706,51 @@ def lingers():
     say("quick", time.monotonic() - t < 1)
     call("recv", b.recv, 10)
     call("end", b.recv, 10)
+    a, b = pair()
+    a.setsockopt(SOL, socket.SO_LINGER, struct.pack("ii", 1, 1))
+    fill(a)
+    t = time.monotonic()
+    a.close()
+    say("waits for a peer that does not read", 0.9 < time.monotonic() - t < 1.5)
+
+
+def again():
+    """Sockets that are used a second time."""
+    l = listener()
+    s = socket.create_connection(l.getsockname())
+    c, _ = l.accept()
+    c.send(b"stale")
+    settle()
+    call("disconnect", lambda: libc_connect_unspec(s))
+    call("recv", s.recv, 10)
+    call("connect", s.connect, l.getsockname())
+    c, _ = l.accept()
+    c.send(b"fresh")
+    call("recv", s.recv, 10)
+    call("send", s.send, b"back")
+    call("recv", c.recv, 10)
+    c.close()
+    settle()
+    call("end", s.recv, 10)
+    call("disconnect", lambda: libc_connect_unspec(s))
+    call("listen", s.listen, 1)
+    t = socket.create_connection(("127.0.0.1", s.getsockname()[1]))
+    call("accept", s.accept)
+    call("stop", s.shutdown, socket.SHUT_RD)
+    call("accept", s.accept)
+    call("listen", s.listen, 1)
+    t = socket.create_connection(("127.0.0.1", s.getsockname()[1]))
+    call("accept", s.accept)
+    call("stop", s.shutdown, socket.SHUT_RD)
+    call("connect", s.connect, l.getsockname())
+    c, _ = l.accept()
+    c.send(b"third")
+    call("recv", s.recv, 10)
 
 
 CASES = [fresh, bind_errors, refused, connecting, waiting, interrupted, bytes_both_ways, full,
          half_close, resets, woken, signals, accepting, few_descriptors, urgent, options, inherited,
-         prefork, edges, files, lingers]
+         prefork, edges, files, lingers, again]
 
 for fn in CASES:
     if len(sys.argv) > 1 and fn.__name__ not in sys.argv[1:]:
