@@ -591,6 +591,94 @@ static void case_ring(void)
 	CHECK(!munmap(ring, 16384));
 }
 
+/* ---- streams ---- */
+
+static int listening(uint16_t *port)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	CHECK(fd >= 0 && !listen(fd, 64));
+	*port = port_of(fd);
+	return fd;
+}
+
+static int connected(uint16_t port)
+{
+	struct sockaddr_in a = loopback(port);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	CHECK(fd >= 0 && !connect(fd, (struct sockaddr *)&a, sizeof(a)));
+	return fd;
+}
+
+/* Numbers are used again: what is remembered of one must not be taken for another. */
+static void case_numbers(void)
+{
+	uint16_t port, udp_port;
+	int l = listening(&port), s = connected(port), c = accept(l, NULL, NULL), pipes[2];
+	char buf[16];
+
+	CHECK(c >= 0 && write(s, "stream", 6) == 6 && read(c, buf, 16) == 6);
+	/* a pipe in the place of a stream, unseen by us */
+	CHECK(!pipe(pipes));
+	CHECK(syscall(SYS_dup2, pipes[1], s) == s && syscall(SYS_dup2, pipes[0], c) == c);
+	CHECK(write(s, "pipe", 4) == 4 && read(c, buf, 16) == 4 && !memcmp(buf, "pipe", 4));
+	FAILS(send(s, "x", 1, 0), ENOTSOCK);
+	/* a datagram socket in the place of both, and of a file */
+	int d = udp(&udp_port), file = open("/dev/null", O_RDWR | O_CLOEXEC);
+	struct sockaddr_in to = loopback(udp_port);
+	CHECK(write(file, "x", 1) == 1);
+	CHECK(dup2(d, s) == s && dup3(d, c, 0) == c && dup2(d, file) == file);
+	CHECK(!connect(d, (struct sockaddr *)&to, sizeof(to)));
+	CHECK(write(s, "one", 3) == 3 && read(c, buf, 16) == 3 && !memcmp(buf, "one", 3));
+	CHECK(write(file, "four", 4) == 4 && read(d, buf, 16) == 4 && !memcmp(buf, "four", 4));
+	int other = fcntl(d, F_DUPFD_CLOEXEC, 100);
+	CHECK(other >= 100 && write(other, "five5", 5) == 5 && read(s, buf, 16) == 5);
+	/* and a listener in the place of that */
+	CHECK(dup2(l, s) == s);
+	int t = connected(port), n = accept4(s, NULL, NULL, SOCK_NONBLOCK);
+	CHECK(n >= 0 && (fcntl(n, F_GETFL) & O_NONBLOCK) && write(t, "six", 3) == 3);
+	CHECK(!fcntl(n, F_SETFL, 0) && read(n, buf, 16) == 3);
+	FAILS(read(s, buf, 1), ENOTCONN);
+}
+
+/* A child of vfork has numbers of its own, and our memory. */
+static void case_vfork_stream(void)
+{
+	uint16_t port;
+	int l = listening(&port), s = connected(port), c = accept(l, NULL, NULL);
+	char buf[16];
+	struct sockaddr_in to = loopback(port);
+
+	CHECK(c >= 0 && write(s, "a", 1) == 1 && read(c, buf, 1) == 1);
+	for (int i = 0; i < 20; i++) {
+		pid_t pid = vfork();
+		CHECK(pid >= 0);
+		if (!pid) {
+			int null = open("/dev/null", O_RDWR), d = socket(AF_INET, SOCK_DGRAM, 0);
+			if (null < 0 || d < 0 || write(s, "child", 5) != 5 || dup2(null, s) != s ||
+			    write(s, "nowhere", 7) != 7 || dup2(d, c) != c ||
+			    connect(c, (struct sockaddr *)&to, sizeof(to)))
+				_exit(2);
+			int own = socket(AF_INET, SOCK_STREAM, 0);
+			if (connect(own, (struct sockaddr *)&to, sizeof(to)))
+				_exit(3);
+			_exit(0);
+		}
+		ends_well(pid);
+		int n = accept(l, NULL, NULL);
+		CHECK(n >= 0 && !close(n));
+		CHECK(read(c, buf, 16) == 5 && !memcmp(buf, "child", 5));
+		CHECK(write(c, "back", 4) == 4 && read(s, buf, 16) == 4);
+	}
+}
+
+static void *blocked_accept(void *arg)
+{
+	FAILS(accept(*(int *)arg, NULL, NULL), ENETDOWN);
+	return NULL;
+}
+
 static void *blocked_recv(void *arg)
 {
 	char c;
@@ -606,14 +694,22 @@ static void case_death(void)
 	int fd = udp(&port), nl = dump_links();
 	struct ucred daemon;
 	socklen_t len = sizeof(daemon);
-	pthread_t t;
+	pthread_t t, t_accept, t_stream;
+	uint16_t stream_port;
+	int l = listening(&stream_port), s = connected(stream_port), a = accept(l, NULL, NULL);
 	char c;
 
+	CHECK(a >= 0);
 	/* the descriptor's own peer, past the shim */
 	CHECK(!syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_PEERCRED, &daemon, &len));
 	CHECK(!pthread_create(&t, NULL, blocked_recv, &fd));
+	CHECK(!pthread_create(&t_accept, NULL, blocked_accept, &l));
+	CHECK(!pthread_create(&t_stream, NULL, blocked_recv, &a));
 	usleep(50000);
 	CHECK(!kill(daemon.pid, SIGKILL) && !pthread_join(t, NULL));
+	CHECK(!pthread_join(t_accept, NULL) && !pthread_join(t_stream, NULL));
+	FAILS(send(s, &c, 1, MSG_NOSIGNAL), ENETDOWN);
+	FAILS(recv(s, &c, 1, 0), ENETDOWN);
 	FAILS(recv(fd, &c, 1, 0), ENETDOWN);
 	FAILS(send_port(fd, port, "x", 1), ENETDOWN);
 	FAILS(socket(AF_INET, SOCK_DGRAM, 0), ENETDOWN);
@@ -625,11 +721,15 @@ static const struct {
 	const char *name;
 	void (*fn)(void);
 } cases[] = {
-	{"peek", case_peek},	     {"kin", case_kin},		{"fork", case_fork},
-	{"vfork", case_vfork},	     {"dup", case_dup},		{"pass", case_pass},
-	{"errqueue", case_errqueue}, {"error", case_error},	{"close", case_close},
-	{"threads", case_threads},   {"signals", case_signals}, {"netns", case_netns},
-	{"names", case_names},	     {"ring", case_ring},	{"death", case_death},
+	{"peek", case_peek},	     {"kin", case_kin},
+	{"fork", case_fork},	     {"vfork", case_vfork},
+	{"dup", case_dup},	     {"pass", case_pass},
+	{"errqueue", case_errqueue}, {"error", case_error},
+	{"close", case_close},	     {"threads", case_threads},
+	{"signals", case_signals},   {"netns", case_netns},
+	{"numbers", case_numbers},   {"vfork-stream", case_vfork_stream},
+	{"names", case_names},	     {"ring", case_ring},
+	{"death", case_death},
 };
 
 int main(int argc, char **argv)

@@ -4,7 +4,7 @@
 
 program=$(dirname "$WEFT")/../shim/shim-test
 ok ip link set lo up
-for c in peek kin fork vfork dup pass errqueue error close threads signals netns names ring; do
+for c in peek kin fork vfork dup pass errqueue error close threads signals netns names ring numbers vfork-stream; do
 	ok "$program" "$c"
 done
 
