@@ -371,8 +371,7 @@ static int set_number(struct sock *sk, int name, int val)
 		sk->incoming_cpu = val;
 		return 0;
 	case SO_ZEROCOPY:
-		if (!is_inet(sk) ||
-		    (sk->protocol != IPPROTO_UDP && sk->protocol != IPPROTO_TCP))
+		if (!is_inet(sk) || (sk->protocol != IPPROTO_UDP && sk->protocol != IPPROTO_TCP))
 			return -EOPNOTSUPP;
 		if (val < 0 || val > 1)
 			return -EINVAL;

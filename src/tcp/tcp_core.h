@@ -1,9 +1,10 @@
 /*
  * tcp_core: what the files of src/tcp share: the connection and the tables.
  *
- *   tcp.c           struct sock_ops, options' dispatch, life of the module and of a namespace's
- * part tcp_table.c     who has which port and which connection; choice of ports (RFC 6056)
- *   tcp_conn.c      bind, connect, getname, disconnect
+ *   tcp.c           struct sock_ops, life of the module and of a namespace's part
+ *   tcp_table.c     connections by both ends; tcp_port.c who has which port, and which to choose;
+ *                   tcp_dest.c, tcp_listener.c
+ *   tcp_conn.c      bind, connect, getname, disconnect; tcp_isn.c what a connection begins with
  *   tcp_listen.c    listen, accept; tcp_syn.c SYNs; tcp_req.c what becomes of them, tcp_child.c
  *                   the connection made of one; tcp_cookie.c, tcp_fastopen.c
  *   tcp_timewait.c  the small state left of a closed connection
@@ -343,7 +344,8 @@ struct tcp_req {
 	uint32_t rsk_rcv_wnd, rsk_window_clamp;
 	uint64_t snt_synack; /* ns */
 	uint64_t last_oow_ack_time;
-	uint16_t mss; /* the peer's */
+	uint16_t mss;	 /* the peer's */
+	uint16_t advmss; /* ours, for its SYN-ACK */
 	uint8_t snd_wscale, rcv_wscale, num_retrans, num_timeout;
 	bool tstamp_ok, sack_ok, wscale_ok, ecn_ok, acked;
 	bool syncookie; /* not kept: its SYN-ACK carries all; see tcp_cookie_tsval() */

@@ -15,18 +15,6 @@
 
 /* ---- mss ---- */
 
-uint32_t tcp_route_advmss(const struct net *net, const struct route_result *res)
-{
-	uint32_t mss = res->fi ? res->fi->metrics[RTAX_ADVMSS] : 0, mtu = res->dev->mtu;
-
-	if (mss)
-		return mss;
-	if (res->fi && res->fi->metrics[RTAX_MTU])
-		mtu = res->fi->metrics[RTAX_MTU];
-	mss = MAX(mtu < 40 ? 0 : mtu - 40, (uint32_t)net->ip4->min_adv_mss);
-	return MIN(mss, 65535u - 40);
-}
-
 uint32_t tcp_mtu_to_mss(const struct tcp_sock *tp, uint32_t pmtu)
 {
 	const struct tcp_net *tn = tcp_net(tp->in.sk.net);

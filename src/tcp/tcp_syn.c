@@ -173,7 +173,6 @@ static int read_syn(struct tcp_req *r, struct tcp_sock *tp, struct pkt *p, struc
 	const struct tcp_net *tn = tcp_net(r->node.net);
 	struct tcp_rx_opts o = {.mss_clamp = TCP_MSS_DEFAULT, .user_mss = tp->rx_opt.user_mss};
 	struct route_result res;
-	uint32_t mss;
 
 	tcp_parse_opts(rx, &o, false, r->syncookie ? NULL : foc, tn);
 	/* Without a time stamp there is nowhere to keep options in a cookie. */
@@ -200,8 +199,8 @@ static int read_syn(struct tcp_req *r, struct tcp_sock *tp, struct pkt *p, struc
 					: tcp_isn(r->w, r->node.laddr, r->node.raddr, r->node.lport,
 						  r->node.rport, NULL);
 	}
-	mss = tcp_mss_clamp(tp, tcp_ip4_advmss(r->node.net, &res));
-	tcp_req_window(r, tp, &res, mss - (r->tstamp_ok ? 12 : 0));
+	r->advmss = (uint16_t)tcp_mss_clamp(tp, tcp_ip4_advmss(r->node.net, &res));
+	tcp_req_window(r, tp, &res, r->advmss - (r->tstamp_ok ? 12u : 0));
 	return 0;
 }
 

@@ -45,11 +45,22 @@ static void opts_established(const struct tcp_sock *tp, struct tcp_tx_opts *o)
 		opt_sack(tp, o);
 }
 
+/* The path may have become narrower since the MSS was chosen. */
+static uint16_t advertise_mss(struct tcp_sock *tp)
+{
+	struct route_result res;
+
+	if (!tp_af(tp)->route(tp, &res))
+		tp->advmss =
+			(uint16_t)MIN(tcp_ip4_advmss(tp->in.sk.net, &res), (uint32_t)tp->advmss);
+	return tp->advmss;
+}
+
 static void opts_syn(struct tcp_sock *tp, struct tcp_tx_opts *o)
 {
 	const struct tcp_net *tn = tcp_net(tp->in.sk.net);
 
-	*o = (struct tcp_tx_opts){.mss = tp->advmss};
+	*o = (struct tcp_tx_opts){.mss = advertise_mss(tp)};
 	if (tn->tcp_timestamps)
 		opt_timestamp(tp, o);
 	o->wscale_ok = tn->tcp_window_scaling;
@@ -64,7 +75,7 @@ static void opts_syn(struct tcp_sock *tp, struct tcp_tx_opts *o)
 /* Of a SYN-ACK that a socket sends: only what was offered. */
 static void opts_synack(struct tcp_sock *tp, struct tcp_tx_opts *o)
 {
-	*o = (struct tcp_tx_opts){.mss = tp->advmss};
+	*o = (struct tcp_tx_opts){.mss = advertise_mss(tp)};
 	if (tp->rx_opt.tstamp_ok)
 		opt_timestamp(tp, o);
 	o->wscale_ok = tp->rx_opt.wscale_ok;
@@ -351,27 +362,11 @@ void tcp_send_active_reset(struct tcp_sock *tp)
 
 /* ---- segments without a socket of their own ---- */
 
-uint16_t tcp_req_advmss(struct worker *w, struct tcp_sock *listener, const struct tcp_req *r)
-{
-	struct flow4 fl = {.daddr = r->node.raddr,
-			   .saddr = r->node.laddr,
-			   .oif = r->ifindex,
-			   .mark = r->mark,
-			   .proto = IPPROTO_TCP,
-			   .flags = FLOW4_ANYSRC};
-	struct route_result res;
-	uint32_t mss = TCP_MSS_DEFAULT, user = listener->rx_opt.user_mss;
-
-	if (!route4_output(r->node.net, &fl, &res))
-		mss = tcp_route_advmss(r->node.net, &res);
-	return (uint16_t)(user && user < mss ? user : mss);
-}
-
 struct pkt *tcp_make_synack(struct worker *w, struct tcp_sock *listener, struct tcp_req *r,
 			    const struct tcp_fo_cookie *fo)
 {
 	struct tcp_tx_opts o = {
-		.mss = tcp_req_advmss(w, listener, r),
+		.mss = r->advmss,
 		.ts = r->tstamp_ok,
 		.tsval = tcp_cookie_tsval(r, w->now),
 		.tsecr = r->ts_recent,

@@ -13,11 +13,6 @@ int tcp_transmit_seg(struct tcp_sock *tp, struct tcp_seg *s);
 int tcp_transmit_syn_data(struct tcp_sock *tp, struct tcp_seg *syn, struct tcp_seg *data);
 /* A bare segment in front of snd_una (or, for urgent data, at it), which the peer answers. */
 int tcp_xmit_probe(struct tcp_sock *tp, bool urgent_probe, int mib);
-/* The mss to offer in a SYN-ACK: the route's. */
-uint16_t tcp_req_advmss(struct worker *w, struct tcp_sock *listener, const struct tcp_req *r);
-
-/* What a route lets us offer: its advmss metric, or what its device's MTU leaves. */
-uint32_t tcp_route_advmss(const struct net *net, const struct route_result *res);
 
 /* tcp_rate.c */
 void tcp_rate_seg_sent(struct tcp_sock *tp, struct tcp_seg *s);
