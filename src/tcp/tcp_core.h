@@ -637,6 +637,9 @@ bool tcp_fastopen_check(struct tcp_sock *child, struct netdev *dev, struct pkt *
 			struct tcp_rx *rx);
 /* SYN-ACK timeouts of a Fast Open child go on from tcp_timer.c: sends it again. */
 void tcp_retransmit_synack(struct tcp_sock *tp);
+/* Data, and a FIN, that came with a SYN or SYN-ACK: in the receive queue. Borrows p (at the data).
+ */
+void tcp_fastopen_add_data(struct tcp_sock *tp, const struct pkt *p, const struct tcp_rx *rx);
 /* Client: is there a cookie (or none needed) to send data in the SYN? *mss: 0: not known. */
 bool tcp_fastopen_cookie_check(struct tcp_sock *tp, uint16_t *mss, struct tcp_fo_cookie *c);
 /* Client: the cookie of the SYN being made has done its part. */

@@ -97,40 +97,35 @@ static bool queue_check(struct tcp_sock *tp)
 	return true;
 }
 
-/* The SYN's data, and its FIN, in the receive queue. Borrows p. */
-static void add_syn_data(struct tcp_sock *child, struct pkt *p, const struct tcp_rx *rx)
+void tcp_fastopen_add_data(struct tcp_sock *tp, const struct pkt *p, const struct tcp_rx *rx)
 {
-	uint32_t rcv_ssthresh = child->rcv_ssthresh;
-	__typeof__(child->ack) ack = child->ack;
+	uint32_t rcv_ssthresh = tp->rcv_ssthresh;
+	__typeof__(tp->ack) ack = tp->ack;
 	struct tcp_rx data = *rx;
 	struct pkt *c;
 
-	if (rx->end_seq == child->rcv_nxt)
+	if (rx->end_seq == tp->rcv_nxt)
 		return;
-	c = pkt_copy(&child->w->cache, p, PKT_HEADROOM);
+	c = pkt_copy(&tp->w->cache, p, PKT_HEADROOM);
 	if (!c)
 		return;
-	if (!pkt_may_pull(&child->w->cache, c, rx->hlen)) {
-		pkt_free(&child->w->cache, c);
-		return;
-	}
-	pkt_pull(c, rx->hlen);
-	child->segs_in = 1;
+	tp->segs_in = 1;
 	if (rx->len)
-		child->data_segs_in++;
+		tp->data_segs_in++;
 	data.seq++;
 	data.flags &= (uint8_t)~TCPHDR_SYN;
-	tcp_data_queue(child, c, &data);
-	/* The SYN-ACK acknowledges it; what it says of how the peer sends is not taken in. */
-	child->ack = ack;
-	child->rcv_ssthresh = rcv_ssthresh;
-	child->syn_data_acked = true;
+	tcp_data_queue(tp, c, &data);
+	/* What answers the SYN acknowledges it; how the peer sends, a SYN does not tell. */
+	tp->ack = ack;
+	tp->rcv_ssthresh = rcv_ssthresh;
+	tp->syn_data_acked = true;
 }
 
 static struct tcp_sock *create_child(struct tcp_sock *listener, struct tcp_req *r, struct pkt *p,
 				     const struct tcp_rx *rx)
 {
 	struct tcp_sock *child = tcp_child_new(listener, r, p, rx);
+	struct pkt payload = *p;
 
 	if (!child)
 		return NULL;
@@ -143,7 +138,8 @@ static struct tcp_sock *create_child(struct tcp_sock *listener, struct tcp_req *
 	tcp_reset_rto_timer(child, ICSK_TIME_RETRANS, TCP_TIMEOUT_INIT);
 	tcp_init_transfer(child);
 	child->rcv_nxt = rx->seq + 1;
-	add_syn_data(child, p, rx);
+	pkt_pull(&payload, rx->hlen);
+	tcp_fastopen_add_data(child, &payload, rx);
 	r->rcv_nxt = child->rcv_nxt;
 	child->rcv_wup = child->rcv_nxt;
 	return child;

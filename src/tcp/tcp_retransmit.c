@@ -163,15 +163,17 @@ void tcp_xmit_retransmit_queue(struct tcp_sock *tp)
 		tcp_reset_rto_timer(tp, ICSK_TIME_RETRANS, tp->rto);
 }
 
-/* RFC 6191, Linux's tcp_simple_retransmit: the path's MTU shrank: what is too large is lost. */
+/* Linux's tcp_simple_retransmit: the path's MTU shrank: what is too large is lost. */
 void tcp_simple_retransmit(struct tcp_sock *tp)
 {
 	uint32_t mss = tcp_current_mss(tp), lost = tp->lost_out;
+	/* A SYN and its data are one packet, but two segments here. */
+	bool syn = tp->syn_data && tp->node.state == TCP_SYN_SENT;
 
 	for (unsigned i = 0; i < tp->n_rtx; i++) {
 		struct tcp_seg *s = segs_at(&tp->sndq, i);
 
-		if (s->size > mss && s->p->total > mss)
+		if (syn || (s->size > mss && s->p->total > mss))
 			tcp_mark_seg_lost(tp, s);
 	}
 	if (lost == tp->lost_out)

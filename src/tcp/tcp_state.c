@@ -188,8 +188,12 @@ static void synack_received(struct tcp_sock *tp, struct pkt *p, struct tcp_rx *r
 	tcp_initialize_rcv_mss(tp);
 	finish_connect(tp);
 	tcp_data_ready(tp);
+	bool fast = tp->syn_fastopen || tp->syn_data;
+
 	if (tcp_fastopen_synack(tp, rx, foc))
 		return;
+	if (fast)
+		tcp_fastopen_add_data(tp, p, rx);
 	if (tp->n_rtx < tp->sndq.n || tp->defer_accept || tcp_pingpong(tp)) {
 		/* an ACK is saved if data goes soon */
 		tcp_schedule_ack(tp);
