@@ -355,12 +355,23 @@ static bool is_connecting(const struct file *f)
 	       (info.tcpi_state == TCP_SYN_SENT || info.tcpi_state == TCP_SYN_RECV);
 }
 
+/* A call waits, with data to send still or not. False: in vain. */
+static bool await_writable(struct file *f, uint64_t deadline, bool data)
+{
+	bool ok;
+
+	f->sk->write_pending += data;
+	ok = drill_wait(f->d, deadline, writable, f);
+	f->sk->write_pending -= data;
+	return ok;
+}
+
 /* Data went with the SYN (Fast Open): the call goes on when there is a connection. */
-static int await_opened(struct file *f, uint64_t deadline)
+static int await_opened(struct file *f, uint64_t deadline, bool data)
 {
 	if (!is_connecting(f))
 		return 0;
-	return drill_wait(f->d, deadline, writable, f) ? sock_take_error(f->sk) : -EINPROGRESS;
+	return await_writable(f, deadline, data) ? sock_take_error(f->sk) : -EINPROGRESS;
 }
 
 static ssize_t write_stream(struct file *f, struct sock_msg m)
@@ -378,7 +389,7 @@ static ssize_t write_stream(struct file *f, struct sock_msg m)
 		drill_settle(f->d);
 		if (n >= 0) {
 			done += (size_t)n;
-			n = file_blocks(f, m.flags) ? await_opened(f, deadline) : 0;
+			n = file_blocks(f, m.flags) ? await_opened(f, deadline, done < len) : 0;
 			if (n)
 				return n;
 			m.flags &= ~MSG_FASTOPEN;
@@ -386,7 +397,7 @@ static ssize_t write_stream(struct file *f, struct sock_msg m)
 		}
 		if ((n != -EAGAIN && n != -EINPROGRESS) || !file_blocks(f, m.flags))
 			break;
-		if (!drill_wait(f->d, deadline, writable, f))
+		if (!await_writable(f, deadline, len))
 			break;
 		if (n == -EINPROGRESS && (n = sock_take_error(sk)))
 			break;

@@ -121,6 +121,7 @@ struct sock *sock_clone(const struct sock *listener)
 	sk->error = 0;
 	sk->filter = NULL;
 	sk->reuse_cbpf = NULL;
+	sk->write_pending = 0;
 	sk->wake = NULL;
 	sk->end = NULL;
 	cds_list_add_tail(&sk->link, &sk->net->sock->socks);

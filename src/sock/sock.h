@@ -139,6 +139,8 @@ struct sock {
 	/* of a listener: accepted by its end, but no program has taken them yet; they count towards
 	 * the backlog */
 	unsigned accept_handed;
+	/* calls that wait to send: what they have follows at once, and may bring an ACK along */
+	unsigned write_pending;
 	bool listens;	 /* SO_ACCEPTCONN; the protocol sets it */
 	bool privileged; /* its owner may do what takes CAP_NET_BIND_SERVICE: others ask uid */
 

@@ -194,7 +194,8 @@ static void synack_received(struct tcp_sock *tp, struct pkt *p, struct tcp_rx *r
 		return;
 	if (fast)
 		tcp_fastopen_add_data(tp, p, rx);
-	if (tp->n_rtx < tp->sndq.n || tp->defer_accept || tcp_pingpong(tp)) {
+	if (tp->in.sk.write_pending || tp->n_rtx < tp->sndq.n || tp->defer_accept ||
+	    tcp_pingpong(tp)) {
 		/* an ACK is saved if data goes soon */
 		tcp_schedule_ack(tp);
 		tcp_enter_quickack(tp, TCP_MAX_QUICKACKS);
