@@ -495,6 +495,18 @@ int face_pipe(void *user, int fd[2])
 	return pipe2(fd, O_CLOEXEC);
 }
 
+/* Nothing is spliced past urgent data. */
+static bool at_mark(struct drill *d, int fd)
+{
+	int at = 0;
+
+	drill_enter(d);
+	struct file *f = file_find(d, fd);
+	bool is = f && f->sk && !sock_ioctl(f->sk, SIOCATMARK, &at, sizeof(at)) && at;
+	drill_leave(d);
+	return is;
+}
+
 int face_splice(void *user, int in, loff_t *in_at, int out, loff_t *out_at, size_t len,
 		unsigned flags)
 {
@@ -505,7 +517,7 @@ int face_splice(void *user, int in, loff_t *in_at, int out, loff_t *out_at, size
 		errno = ENOMEM;
 		return -1;
 	}
-	n = face_read(user, in, buf, len);
+	n = at_mark(user, in) ? 0 : face_read(user, in, buf, len);
 	if (n > 0)
 		n = face_write(user, out, buf, (size_t)n);
 	free(buf);

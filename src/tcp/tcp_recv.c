@@ -32,13 +32,15 @@ void tcp_skip_byte(struct tcp_sock *tp)
 	trim_queue(tp);
 }
 
-/* The urgent byte is not part of the stream unless asked to be: at it, it is passed over. */
+/* The urgent byte is not part of the stream unless asked to be: who reads on at the mark passes
+ * over it. */
 static void skip_urgent(struct tcp_sock *tp)
 {
 	if (likely(!tp->urg_data) || tp->urg_seq != tp->copied_seq || tp->in.sk.oobinline ||
 	    tp->copied_seq == tp->rcv_nxt)
 		return;
 	tcp_skip_byte(tp);
+	tp->urg_data = 0;
 }
 
 /* How many bytes from copied_seq may be read in one go. */
@@ -107,7 +109,6 @@ void tcp_consume(struct sock *sk, size_t len)
 
 	tp->copied_seq += (uint32_t)len;
 	trim_queue(tp);
-	skip_urgent(tp);
 	if (unlikely(tp->urg_data) && after(tp->copied_seq, tp->urg_seq))
 		tp->urg_data = 0;
 	tcp_rcv_space_adjust(tp);

@@ -66,6 +66,9 @@ ssize_t tcp_sendmsg_fastopen(struct tcp_sock *tp, const struct sock_msg *m)
 		return -EOPNOTSUPP;
 	if (tp->fo_msg)
 		return -EALREADY;
+	err = tcp_errq_begin(tp, m->flags, m->len);
+	if (err)
+		return err;
 	tp->fo_msg = m;
 	tp->fo_copied = 0;
 	if (tp->defer_connect) {
@@ -77,8 +80,10 @@ ssize_t tcp_sendmsg_fastopen(struct tcp_sock *tp, const struct sock_msg *m)
 		err = tcp_stream_connect(&tp->in.sk, a, m->name_len, true);
 	}
 	tp->fo_msg = NULL;
-	if (err == -EINPROGRESS && tp->fo_copied)
+	if (err == -EINPROGRESS && tp->fo_copied) {
+		tcp_errq_sent(tp, m->flags);
 		return (ssize_t)tp->fo_copied;
+	}
 	if (err)
 		return err;
 	return tcp_send_stream(tp, m->data, m->len, m->flags & ~MSG_FASTOPEN);
