@@ -179,6 +179,7 @@ void weft_free(struct weft *weft)
 	if (!weft)
 		return;
 	weft_stop(weft);
+	tcp_stop(weft);
 	net_set_fini(weft->nets);
 	/* what is on its way holds memory, and ends with what it is about */
 	for (unsigned i = 0; i < weft->n_workers; i++)

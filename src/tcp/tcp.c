@@ -156,6 +156,27 @@ free_core:
 	return err;
 }
 
+void tcp_stop(struct weft *weft)
+{
+	struct cds_lfht_node *at;
+	struct cds_lfht_iter it;
+
+	if (!weft->tcp)
+		return;
+	rcu_read_lock();
+	cds_lfht_for_each (weft->tcp->conns, &it, at) {
+		struct tcp_node *n = container_of(at, struct tcp_node, node);
+
+		if (n->state == TCP_TIME_WAIT || n->state == TCP_NEW_SYN_RECV)
+			continue; /* these end with their namespace and their listener */
+		struct tcp_sock *tp = container_of(n, struct tcp_sock, node);
+
+		if (tp->orphan)
+			tcp_destroy(tp);
+	}
+	rcu_read_unlock();
+}
+
 void tcp_fini(struct weft *weft)
 {
 	struct tcp_core *core = weft->tcp;

@@ -17,6 +17,8 @@
 #include "run/instance.h"
 
 int tcp_init(struct weft *weft);
+/* Ends the connections that outlived their sockets; before the namespaces, which they hold. */
+void tcp_stop(struct weft *weft);
 void tcp_fini(struct weft *weft);
 int tcp_net_init(struct net *net);
 void tcp_net_fini(struct net *net);

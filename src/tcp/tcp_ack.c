@@ -7,6 +7,7 @@
 
 #include "tcp/tcp_data.h"
 #include "tcp/tcp_input.h"
+#include "tcp/tcp_mtup.h"
 #include "tcp/tcp_output.h"
 
 /* ---- round trips ---- */
@@ -293,6 +294,7 @@ static int clean_rtx_queue(struct tcp_sock *tp, uint32_t prior_fack, uint32_t pr
 
 	if (k.flag & FLAG_ACKED) {
 		k.flag |= FLAG_SET_XMIT_TIMER;
+		tcp_mtup_acked(tp);
 		if (!tcp_is_sack(tp)) {
 			tcp_remove_reno_sacks(tp, k.pkts, ece);
 			if (k.flag & FLAG_RETRANS_DATA_ACKED)

@@ -15,6 +15,7 @@
  *   tcp_recovery.c  loss: RACK, PRR, F-RTO, undo
  *   tcp_data.c      data in: order, window, urgent, D-SACK
  *   tcp_output.c    segments out: what may go, how large, when; retransmission; probes
+ *   tcp_mtup.c      probing for the path's MTU
  *   tcp_send.c      the application's writes and reads, shutdown, close
  *   tcp_timer.c     timers
  *   tcp_cc*.c       congestion control; tcp_rate.c delivery rate
@@ -270,7 +271,13 @@ struct tcp_sock {
 		bool dsack_seen, advanced;
 	} rack;
 	struct tcp_sack_block recv_sack_cache[4];
-	uint32_t highest_sack;	  /* end of the highest SACKed data; see tcp_highest_sack() */
+	uint32_t highest_sack; /* end of the highest SACKed data; see tcp_highest_sack() */
+	struct {
+		uint32_t search_high, search_low, probe_size; /* MTUs; 0: none under way */
+		uint32_t seq_start, seq_end;
+		uint64_t stamp;
+		bool enabled;
+	} mtup;			  /* tcp_mtup.c */
 	uint32_t retransmit_hint; /* nothing before it is lost and not sent again */
 
 	/* delivery rate and pacing */

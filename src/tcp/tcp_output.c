@@ -9,6 +9,7 @@
 #include "tcp/tcp_output.h"
 
 #include "base/csum.h"
+#include "tcp/tcp_mtup.h"
 
 #define GSO_BYTES_MAX (65535u - 20 - 60) /* payload of the largest IPv4 packet */
 #define PACING_SHIFT  10		 /* a GSO packet is at most the pacing rate's 1 ms */
@@ -38,7 +39,11 @@ static uint32_t bound_to_half_wnd(const struct tcp_sock *tp, uint32_t size)
 
 uint16_t tcp_sync_mss(struct tcp_sock *tp, uint32_t pmtu)
 {
+	tp->mtup.search_high = MIN(tp->mtup.search_high, pmtu);
 	uint32_t mss = bound_to_half_wnd(tp, tcp_mtu_to_mss(tp, pmtu));
+
+	if (unlikely(tp->mtup.enabled))
+		mss = MIN(mss, tcp_mtu_to_mss(tp, tp->mtup.search_low));
 
 	tp->pmtu_cookie = pmtu;
 	tp->mss_cache = (uint16_t)mss;
@@ -493,6 +498,13 @@ bool tcp_write_xmit(struct tcp_sock *tp, uint32_t mss, int nonagle, int push_one
 	if (tp->n_rtx == tp->sndq.n)
 		return false;
 	x.max_segs = tcp_tso_segs(tp, mss);
+	if (!push_one) {
+		int probed = tcp_mtup_probe(tp);
+
+		if (!probed)
+			return false;
+		sent += probed > 0;
+	}
 	while (tp->n_rtx < tp->sndq.n) {
 		const struct tcp_seg *s = segs_at(&tp->sndq, tp->n_rtx);
 

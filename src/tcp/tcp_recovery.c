@@ -8,6 +8,7 @@
  * 3708 (undo by time stamps and by D-SACK), 8985 (loss by time: tcp_rack.c).
  */
 #include "tcp/tcp_ack.h"
+#include "tcp/tcp_mtup.h"
 #include "tcp/tcp_output.h"
 
 #define RACK_RECOVERY_THRESH 16
@@ -322,7 +323,7 @@ void tcp_enter_loss(struct tcp_sock *tp)
 	tp->high_seq = tp->snd_nxt;
 	tp->tlp_high_seq = 0;
 	tcp_ecn_queue_cwr(tp);
-	tp->frto = tn->tcp_frto && (fresh || tp->retransmits);
+	tp->frto = tn->tcp_frto && (fresh || tp->retransmits) && !tp->mtup.probe_size;
 }
 
 /* RFC 5682 3.1: is the timeout spurious? First new data is sent; what is acknowledged then without
@@ -446,6 +447,8 @@ void tcp_fastretrans_alert(struct tcp_sock *tp, uint32_t prior_snd_una, unsigned
 			try_to_open(tp, flag);
 			return;
 		}
+		if (tcp_mtup_lost(tp))
+			return;
 		tcp_enter_recovery(tp, ece);
 	}
 	*rexmit = REXMIT_LOST;

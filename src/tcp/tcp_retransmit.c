@@ -67,6 +67,7 @@ static int send_again(struct tcp_sock *tp, unsigned i, uint32_t segs)
 	struct tcp_seg *s = segs_at(&tp->sndq, i);
 	uint32_t mss, len, n;
 
+	tp->mtup.probe_size = 0;
 	if (before(s->seq, tp->snd_una) && !trim(tp, s))
 		return -EINVAL;
 	mss = tcp_current_mss(tp);

@@ -5,6 +5,7 @@
 #include "tcp/tcp_ack.h"
 #include "tcp/tcp_data.h"
 #include "tcp/tcp_input.h"
+#include "tcp/tcp_mtup.h"
 #include "tcp/tcp_output.h"
 #include "tcp/tcp_rcvq.h"
 
@@ -111,6 +112,7 @@ uint32_t tcp_init_cwnd(const struct tcp_sock *tp, const struct fib_info *fi)
 
 void tcp_init_transfer(struct tcp_sock *tp)
 {
+	tcp_mtup_init(tp);
 	tcp_metrics_load(tp);
 	/* RFC 5681, 6298: more than one SYN lost means a narrow path */
 	if (tp->total_retrans > 1 && tp->undo_marker)

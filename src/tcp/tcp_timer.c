@@ -4,6 +4,7 @@
  * life of FIN_WAIT2), pacing. RFC 6298, 1122 4.2.3.6, 5482.
  */
 #include "tcp/tcp_data.h"
+#include "tcp/tcp_mtup.h"
 #include "tcp/tcp_output.h"
 
 #define ORPHAN_RETRIES 8
@@ -158,8 +159,7 @@ static bool write_timeout(struct tcp_sock *tp)
 	} else {
 		retry_until = tn->tcp_retries2;
 		if (timed_out(tp, (unsigned)tn->tcp_retries1, 0)) {
-			/* the path may have changed: its MTU is learnt anew */
-			tp->pmtu_cookie = 0;
+			tcp_mtup_black_hole(tp);
 		}
 		if (tp->orphan) {
 			bool alive = tp->rto < tcp_rto_max(tp);
