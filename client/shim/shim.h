@@ -99,7 +99,7 @@ static inline void shim_block(uint64_t *old)
 
 static inline void shim_unblock(const uint64_t *old)
 {
-	syscall(SYS_rt_sigprocmask, SIG_SETMASK, old, NULL, sizeof(*old));
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, old, (void *)0, sizeof(*old));
 }
 
 /* The result of a system call from 0 or -errno. */
