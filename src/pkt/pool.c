@@ -79,6 +79,13 @@ unsigned pool_in_use(const struct pool *pool)
 	return (unsigned)n;
 }
 
+bool pool_is_low(const struct pool *pool)
+{
+	int32_t n = __atomic_load_n(&pool->outside, __ATOMIC_RELAXED);
+
+	return n > 0 && (unsigned)n > pool_size(pool) / 4 * 3;
+}
+
 int pool_memfd(const struct pool *pool, void **base, size_t *size)
 {
 	*base = pool->base;

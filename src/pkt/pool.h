@@ -34,6 +34,9 @@ void pool_free(struct pool *pool);
  * exact when the workers stand still. */
 unsigned pool_in_use(const struct pool *pool);
 unsigned pool_size(const struct pool *pool);
+/* Is less than a quarter left? Queues that can wait should, so that what empties them has packets.
+ * Any thread; one load. */
+bool pool_is_low(const struct pool *pool);
 /* The memfd and the base address of its mapping. */
 int pool_memfd(const struct pool *pool, void **base, size_t *size);
 

@@ -10,7 +10,8 @@
 #include "tcp/tcp_output.h"
 #include "tcp/tcp_rcvq.h"
 
-#define JOIN_MAX 512u /* bytes that are copied into the packet before */
+#define SCARCE	 16384u /* bytes a connection may queue when packets are scarce */
+#define JOIN_MAX 512u	/* bytes that are copied into the packet before */
 
 /* ---- acknowledging ---- */
 
@@ -352,7 +353,9 @@ static void prune_ofo(struct tcp_sock *tp)
 	if (!tp->ofo.n)
 		return;
 	tcp_mib(tp)[MIB_TcpExt_OfoPruned]++;
-	while (tp->ofo.n && tp->rmem > tp->in.sk.rcvbuf - tp->in.sk.rcvbuf / 8)
+	size_t most = pool_is_low(tp->w->cache.pool) ? 0 : tp->in.sk.rcvbuf / 8 * 7;
+
+	while (tp->ofo.n && tp->rmem > most)
 		free_ofo(tp, tp->ofo.n - 1);
 	if (tcp_is_sack(tp))
 		tp->rx_opt.num_sacks = 0;
@@ -361,8 +364,16 @@ static void prune_ofo(struct tcp_sock *tp)
 /* Is there room for more? */
 static bool rmem_ok(struct tcp_sock *tp)
 {
-	if (likely(tp->rmem <= tp->in.sk.rcvbuf))
+	bool scarce = tp->rmem > SCARCE && pool_is_low(tp->w->cache.pool);
+
+	if (likely(tp->rmem <= tp->in.sk.rcvbuf && !scarce))
 		return true;
+	if (scarce) {
+		tcp_mib(tp)[MIB_TcpExt_TCPMemoryPressures]++;
+		tp->rcv_ssthresh = MIN(tp->rcv_ssthresh, 4u * tp->advmss);
+		prune_ofo(tp);
+		return !tp->rcvq.n;
+	}
 	tcp_mib(tp)[MIB_TcpExt_PruneCalled]++;
 	tcp_clamp_window(tp);
 	if (tp->rmem > tp->in.sk.rcvbuf)

@@ -9,6 +9,7 @@
 #include "tcp/tcp_rcvq.h"
 
 #define SEG_BYTES_MAX (65535u - 20 - 60)
+#define SCARCE	      16384u /* bytes a connection may queue when packets are scarce */
 
 /* ---- the send buffer ---- */
 
@@ -36,23 +37,31 @@ static bool notsent_ok(const struct tcp_sock *tp, unsigned shift)
 	return (uint64_t)(tp->write_seq - tp->snd_nxt) << shift < lowat;
 }
 
+/* Where packets are scarce, each may have a little: what is acknowledged makes room. */
+static bool is_scarce(const struct tcp_sock *tp)
+{
+	return tp->wmem > SCARCE && pool_is_low(tp->w->cache.pool);
+}
+
 bool tcp_writable(const struct tcp_sock *tp, unsigned shift)
 {
 	size_t sndbuf = tp->in.sk.sndbuf;
 
-	return sndbuf > tp->wmem && sndbuf - tp->wmem >= tp->wmem >> 1 && notsent_ok(tp, shift);
+	return sndbuf > tp->wmem && sndbuf - tp->wmem >= tp->wmem >> 1 && notsent_ok(tp, shift) &&
+	       !is_scarce(tp);
 }
 
 size_t tcp_sendspace(const struct sock *sk)
 {
-	const struct tcp_sock *tp = tcp_sk(sk);
+	struct tcp_sock *tp = tcp_sk(sk);
 
 	if (!(TCPF(tp->node.state) & (TCPF(TCP_ESTABLISHED) | TCPF(TCP_CLOSE_WAIT))) &&
 	    !tp->fast_open_child)
 		return 0;
-	if (tp->wmem >= sk->sndbuf)
-		return 0;
-	return notsent_ok(tp, 0) ? sk->sndbuf - tp->wmem : 0;
+	if (likely(tp->wmem < sk->sndbuf && notsent_ok(tp, 0) && !is_scarce(tp)))
+		return sk->sndbuf - tp->wmem;
+	tp->write_space_wanted = 1;
+	return 0;
 }
 
 void tcp_write_space(struct tcp_sock *tp)
@@ -210,10 +219,8 @@ ssize_t tcp_send_stream(struct tcp_sock *tp, const uint8_t *data, size_t len, in
 		n = append(tp, data + done, len - done, goal);
 		if (!n) {
 			/* the buffer's limit is asked for whole segments only */
-			if (!tcp_sendspace(&tp->in.sk)) {
-				tp->write_space_wanted = 1;
+			if (!tcp_sendspace(&tp->in.sk))
 				break;
-			}
 			n = (ssize_t)MIN(len - done, (size_t)goal);
 			err = add_segment(tp, data + done, (size_t)n);
 			if (err)

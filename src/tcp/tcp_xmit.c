@@ -206,20 +206,14 @@ static struct pkt *build(struct tcp_sock *tp, const struct tcp_seg *s, unsigned 
 	return h;
 }
 
+/* The clock ticks in steps: what came late by up to one goes together, so that the rate holds. */
 static void pace(struct tcp_sock *tp, uint32_t len)
 {
-	uint64_t rate = tp->pacing_rate;
+	uint64_t rate = tp->pacing_rate, least = tcp_now(tp) - (1u << WHEEL_TICK_SHIFT);
 
 	if (!tp->pacing_needed || rate == UINT64_MAX || !rate)
 		return;
-	uint64_t gap = (uint64_t)len * NSEC_PER_SEC / rate;
-	uint64_t credit = tp->pacing_next && tcp_now(tp) > tp->pacing_next
-				  ? tcp_now(tp) - tp->pacing_next
-				  : 0;
-
-	/* what came too late for the clock's tick is made up for, up to half a gap */
-	gap -= MIN(gap / 2, credit);
-	tp->pacing_next = MAX(tp->pacing_next, tcp_now(tp)) + gap;
+	tp->pacing_next = MAX(tp->pacing_next, least) + (uint64_t)len * NSEC_PER_SEC / rate;
 }
 
 static void after_send(struct tcp_sock *tp, struct tcp_seg *s)
