@@ -231,11 +231,12 @@ static void ack_part(struct tcp_sock *tp, struct tcp_seg *s, struct clean *k, st
 	if (s->n == 1 || !after(tp->snd_una, s->seq))
 		return;
 	k->fully = false;
-	uint32_t left = (s->p->total - len + mss - 1) / mss;
+	/* at least 1: of all that is left the FIN */
+	uint32_t left = MAX((s->p->total - len + mss - 1) / mss, 1u);
 
 	if (s->n > left)
 		ack_seg(tp, s, s->n - left, k, st, ece);
-	s->n = (uint16_t)MAX(left, 1u);
+	s->n = (uint16_t)left;
 	tcp_trim_seg(tp, s, len);
 }
 

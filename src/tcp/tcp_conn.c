@@ -390,6 +390,7 @@ int tcp_disconnect(struct tcp_sock *tp)
 	if (old == TCP_LISTEN)
 		tcp_listen_stop(tp);
 	tcp_timers_stop(tp);
+	tcp_child_gone(tp);
 	tcp_fastopen_active_disable_ofo_check(tp);
 	tcp_data_purge(tp);
 	tp->copied_seq = tp->rcv_nxt;
@@ -411,7 +412,7 @@ int tcp_disconnect(struct tcp_sock *tp)
 	tp->saved_syn_len = 0;
 	tp->syn_data_acked = tp->defer_connect = false;
 	tp->fastopen_client_fail = 0;
-	tp->fin_queued = false;
+	tp->fin_queued = tp->fin_wanted = false;
 	tcp_fastopen_free(tp);
 	if (err)
 		sock_error(&tp->in.sk, err);

@@ -204,7 +204,8 @@ int tcp_split_seg(struct tcp_sock *tp, unsigned i, uint32_t len, uint32_t mss)
 	struct pkt *p;
 	int was = s->n;
 
-	if (len >= s->p->total)
+	/* a window may end just in front of the FIN: that is a place to cut, too */
+	if (len > s->p->total || (len == s->p->total && !(s->flags & TCPHDR_FIN)))
 		return -EINVAL;
 	p = cut_pkt(&tp->w->cache, s->p, len);
 	if (!p)

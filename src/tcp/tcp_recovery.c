@@ -56,7 +56,7 @@ void tcp_cwnd_reduction(struct tcp_sock *tp, int delivered, int lost, int flag)
 		n = MIN(delta, n);
 	}
 	n = MAX(n, tp->prr_out ? 0 : 1);
-	tp->snd_cwnd = tcp_packets_in_flight(tp) + (uint32_t)n;
+	tp->snd_cwnd = MAX(tcp_packets_in_flight(tp) + (uint32_t)n, 1u);
 }
 
 static void end_reduction(struct tcp_sock *tp)

@@ -71,6 +71,8 @@ static int send_again(struct tcp_sock *tp, unsigned i, uint32_t segs)
 	if (before(s->seq, tp->snd_una) && !trim(tp, s))
 		return -EINVAL;
 	mss = tcp_current_mss(tp);
+	if (unlikely(tcp_urg_mode(tp)))
+		segs = 1; /* the pointer counts from each segment's own number */
 	int32_t wnd = (int32_t)(tcp_wnd_end(tp) - s->seq);
 
 	/* Beyond a window that has shrunk: only the first, which then probes it. */

@@ -79,8 +79,7 @@ void tcp_write_space(struct tcp_sock *tp)
 	tp->write_space_wanted = 0;
 	if (tp->chrono_type == TCP_CHRONO_SNDBUF_LIMITED)
 		tcp_chrono_stop(tp, TCP_CHRONO_SNDBUF_LIMITED);
-	if (sk->wake)
-		sk->wake(sk);
+	tcp_data_ready(tp);
 }
 
 void tcp_data_ready(struct tcp_sock *tp)

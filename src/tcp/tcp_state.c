@@ -58,6 +58,7 @@ void tcp_destroy(struct tcp_sock *tp)
 	tp->orphan = false;
 	core->n_orphans--;
 	tcp_timers_stop(tp);
+	tcp_child_gone(tp);
 	tcp_sndq_purge(tp);
 	tcp_data_purge(tp);
 	cc_release(tp);

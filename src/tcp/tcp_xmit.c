@@ -316,11 +316,23 @@ int tcp_transmit_syn_data(struct tcp_sock *tp, struct tcp_seg *syn, struct tcp_s
 	return err;
 }
 
+/* The number of a segment without data: a peer that has shrunk its window below what is sent would
+ * not take one behind it, and if both have done so, neither would ever hear the other's ACKs. */
+static uint32_t acceptable_seq(const struct tcp_sock *tp)
+{
+	uint32_t end = tcp_wnd_end(tp), seq = tp->snd_nxt;
+
+	if (before(end, seq) &&
+	    !(tp->rx_opt.wscale_ok && seq - end < (1u << tp->rx_opt.rcv_wscale)))
+		return end;
+	return seq;
+}
+
 void tcp_send_ack_at(struct tcp_sock *tp, uint32_t rcv_nxt)
 {
 	if (tp->node.state == TCP_CLOSE)
 		return;
-	if (transmit(tp, NULL, tp->snd_nxt, TCPHDR_ACK, rcv_nxt) != -ENOBUFS)
+	if (transmit(tp, NULL, acceptable_seq(tp), TCPHDR_ACK, rcv_nxt) != -ENOBUFS)
 		return;
 	/* no memory: later */
 	tp->ack.pending |= ICSK_ACK_SCHED;
@@ -343,14 +355,8 @@ int tcp_xmit_probe(struct tcp_sock *tp, bool urgent_probe, int mib)
 
 void tcp_send_active_reset(struct tcp_sock *tp)
 {
-	uint32_t seq = tp->snd_nxt;
-
 	tcp_mib(tp)[MIB_Tcp_OutRsts]++;
-	/* what we offered to send up to, if the peer has shrunk its window */
-	if (before(tcp_wnd_end(tp), seq) &&
-	    !(tp->rx_opt.wscale_ok && seq - tcp_wnd_end(tp) < (1u << tp->rx_opt.rcv_wscale)))
-		seq = tcp_wnd_end(tp);
-	if (transmit(tp, NULL, seq, TCPHDR_ACK | TCPHDR_RST, tp->rcv_nxt))
+	if (transmit(tp, NULL, acceptable_seq(tp), TCPHDR_ACK | TCPHDR_RST, tp->rcv_nxt))
 		tcp_mib(tp)[MIB_TcpExt_TCPAbortFailed]++;
 }
 
