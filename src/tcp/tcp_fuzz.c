@@ -483,14 +483,15 @@ static void do_off_path(struct view *v, unsigned i, uint8_t a)
 
 static void do_raw(struct view *v, uint8_t a, uint8_t b)
 {
-	const uint8_t *bytes = view_take(v, MIN((size_t)b, v->left));
+	size_t n = MIN((size_t)b, v->left);
+	const uint8_t *bytes = view_take(v, n);
 	struct frame f;
 
 	if (!bytes)
 		return;
 	frame_begin(&f, a & 1, IPPROTO_TCP);
-	memcpy(f.data + f.len, bytes, b);
-	f.len += b;
+	memcpy(f.data + f.len, bytes, n);
+	f.len += n;
 	frame_in(&f, a & 1, 0);
 }
 
