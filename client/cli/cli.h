@@ -69,7 +69,10 @@ void client_find(struct client *c, const char *name);
 #define DROPS_USAGE  "drops [-n NAME] [--json]"
 #define TRACE_USAGE  "trace [-n NAME] [-c COUNT] [-t SECONDS] [--json]"
 #define TAP_USAGE    "tap add DEVICE [host NAME] [queues N]"
-#define PCAP_USAGE   "pcap replay FILE DEVICE [speed PERCENT] [loop N] | record DEVICE FILE"
+#define MEMIF_USAGE                                                                                \
+	"memif add DEVICE SOCKET [role server|client] [id N] [secret TEXT] [queues N] [ring N] "   \
+	"[buffer BYTES]"
+#define PCAP_USAGE "pcap replay FILE DEVICE [speed PERCENT] [loop N] | record DEVICE FILE"
 #define FAULT_USAGE                                                                                \
 	"fault add DEVICE on LOWER | set DEVICE  [loss P] [dup P] [reorder P] [corrupt P] "        \
 	"[delay MS] [jitter MS] [seed N] [direction in|out|both] [limit N]"
@@ -82,6 +85,7 @@ int stages_main(int argc, char **argv);
 int drops_main(int argc, char **argv);
 int trace_main(int argc, char **argv);
 int tap_main(int argc, char **argv);
+int memif_main(int argc, char **argv);
 int pcap_main(int argc, char **argv);
 int fault_main(int argc, char **argv);
 int bench_main(int argc, char **argv);

@@ -1,5 +1,5 @@
 /*
- * link: devices that iproute2 has no words for: tap, pcap and fault.
+ * link: devices that iproute2 has no words for: tap, memif, pcap and fault.
  *
  * They are made like any other, by RTM_NEWLINK on a netlink socket of the instance; here it is
  * spoken over the plain connection. The daemon opens what the device needs (/dev/net/tun, files).
@@ -237,6 +237,58 @@ static void absolute(const char *file, char to[PATH_MAX])
 		cwd[0] = 0;
 	if (snprintf(to, PATH_MAX, "%s%s%s", cwd, cwd[0] ? "/" : "", file) >= PATH_MAX)
 		die(EXIT_USAGE, "%s: %s", file, strerror(ENAMETOOLONG));
+}
+
+static void put_memif(struct message *m, const char *name, const char *text)
+{
+	static const struct {
+		const char *name;
+		uint16_t attr;
+	} numbers[] = {{"id", WEFT_MEMIF_ID},
+		       {"queues", WEFT_MEMIF_QUEUES},
+		       {"ring", WEFT_MEMIF_RING},
+		       {"buffer", WEFT_MEMIF_BUFFER}};
+	uint32_t v = WEFT_MEMIF_SERVER;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(numbers); i++) {
+		if (strcmp(numbers[i].name, name))
+			continue;
+		v = number(text, MEMIF_USAGE);
+		put(m, numbers[i].attr, &v, sizeof(v));
+		return;
+	}
+	if (!strcmp(name, "secret") && strlen(text) <= 24) {
+		put_str(m, WEFT_MEMIF_SECRET, text);
+		return;
+	}
+	if (strcmp(name, "role") || (strcmp(text, "server") && strcmp(text, "client")))
+		usage(MEMIF_USAGE);
+	if (!strcmp(text, "client"))
+		v = WEFT_MEMIF_CLIENT;
+	put(m, WEFT_MEMIF_ROLE, &v, sizeof(v));
+}
+
+int memif_main(int argc, char **argv)
+{
+	char path[PATH_MAX];
+
+	if (argc < 4 || argc % 2 || strcmp(argv[1], "add"))
+		usage(MEMIF_USAGE);
+	if (argv[3][0] == '@') /* no file */
+		snprintf(path, sizeof(path), "%s", argv[3]);
+	else
+		absolute(argv[3], path);
+	if (strlen(path) > 107)
+		die(EXIT_USAGE, "%s: %s", path, strerror(ENAMETOOLONG));
+	struct message *m = message_new(argv[2]);
+	struct rtattr *data, *info = kind_begin(m, "memif", &data);
+	put_str(m, WEFT_MEMIF_SOCKET, path);
+	for (int i = 4; i + 1 < argc; i += 2)
+		put_memif(m, argv[i], argv[i + 1]);
+	kind_end(m, info, data);
+	int err = send_link(m);
+	free(m);
+	return err;
 }
 
 int pcap_main(int argc, char **argv)

@@ -18,6 +18,7 @@ static const struct command {
 	{"drops", drops_main, DROPS_USAGE, "dropped packets, by reason"},
 	{"trace", trace_main, TRACE_USAGE, "follows packets through the stages"},
 	{"tap", tap_main, TAP_USAGE, "a TAP device of the host"},
+	{"memif", memif_main, MEMIF_USAGE, "a link of shared memory to another process"},
 	{"pcap", pcap_main, PCAP_USAGE, "devices that play and write capture files"},
 	{"fault", fault_main, FAULT_USAGE, "a device that does what bad wires do"},
 	{"bench", bench_main, BENCH_USAGE, "measures"},

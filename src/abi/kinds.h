@@ -20,6 +20,19 @@ enum {
 	WEFT_PCAP_LOOP,	  /* u32: how often to play it; 0: for ever */
 };
 
+/* kind "memif": shared memory between processes */
+enum {
+	WEFT_MEMIF_UNSPEC,
+	WEFT_MEMIF_SOCKET, /* string: path; @name: in the abstract namespace */
+	WEFT_MEMIF_ROLE,   /* u32: WEFT_MEMIF_SERVER (default), WEFT_MEMIF_CLIENT */
+	WEFT_MEMIF_ID,	   /* u32: which of the interfaces on the socket */
+	WEFT_MEMIF_SECRET, /* string: at most 24 bytes; not shown */
+	WEFT_MEMIF_QUEUES, /* u32 */
+	WEFT_MEMIF_RING,   /* u32: descriptors a ring, a power of two; the client's counts */
+	WEFT_MEMIF_BUFFER, /* u32: bytes of a buffer; the client's counts */
+};
+enum { WEFT_MEMIF_SERVER, WEFT_MEMIF_CLIENT };
+
 /* kind "fault": a device on top of another (IFLA_LINK) that does to frames what bad wires do; rates
  * are parts per million of the frames */
 enum {
