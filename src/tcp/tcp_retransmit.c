@@ -114,7 +114,9 @@ int tcp_retransmit_seg(struct tcp_sock *tp, unsigned i, unsigned segs)
 	int err = send_again(tp, i, segs);
 	struct tcp_seg *s = segs_at(&tp->sndq, i);
 
-	if (!err) {
+	/* a first segment whose loss probe is on its way is counted already when the timer sends it
+	 */
+	if (!err && !(s->sacked & TCPCB_SACKED_RETRANS)) {
 		s->sacked |= TCPCB_SACKED_RETRANS;
 		tp->retrans_out += s->n;
 	}
