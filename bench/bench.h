@@ -94,4 +94,4 @@ static inline void bench_use(uint64_t v)
 
 /* The benches, one a file. */
 extern const struct bench bench_cbpf, bench_csum, bench_fib4, bench_forward, bench_gso;
-extern const struct bench bench_neigh, bench_pool, bench_scale, bench_tcp, bench_wheel;
+extern const struct bench bench_neigh, bench_pool, bench_rtt, bench_scale, bench_tcp, bench_wheel;

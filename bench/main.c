@@ -6,8 +6,8 @@
 #include "bench.h"
 
 static const struct bench *const benches[] = {
-	&bench_forward, &bench_fib4, &bench_neigh, &bench_pool,	 &bench_csum,
-	&bench_gso,	&bench_cbpf, &bench_wheel, &bench_scale, &bench_tcp,
+	&bench_forward, &bench_fib4,  &bench_neigh, &bench_pool, &bench_csum, &bench_gso,
+	&bench_cbpf,	&bench_wheel, &bench_scale, &bench_tcp,	 &bench_rtt,
 };
 
 static void help(FILE *out)
