@@ -296,6 +296,7 @@ unsigned worker_run_fds(struct worker *w)
 		if (!ev[i].events)
 			continue;
 		if (f) {
+			w->n_calls += !f->rx;
 			f->ready(w, f, ev[i].events);
 			done++;
 		} else {
@@ -308,6 +309,32 @@ unsigned worker_run_fds(struct worker *w)
 	w->n_ready = 0;
 	account(w, t0, done);
 	return done;
+}
+
+int rx_queue_start(struct worker *w, struct rx_queue *q)
+{
+	int err = w->id ? worker_open_fds(w) : 0;
+
+	if (err)
+		return err;
+	q->wfd.rx = true;
+	q->watched = false;
+	err = poller_attach(w, &q->poller);
+	if (err || w->epfd < 0)
+		return err;
+	err = worker_fd_add(w, &q->wfd, EPOLLIN);
+	q->watched = !err;
+	if (err)
+		poller_detach(&q->poller);
+	return err;
+}
+
+void rx_queue_stop(struct rx_queue *q)
+{
+	if (q->watched)
+		worker_fd_del(q->poller.worker, &q->wfd);
+	q->watched = false;
+	poller_detach(&q->poller);
 }
 
 void worker_wake(struct worker *w)

@@ -63,6 +63,15 @@ struct poller {
 struct worker_fd {
 	int fd;
 	void (*ready)(struct worker *w, struct worker_fd *f, uint32_t epoll_events);
+	bool rx; /* of a receive queue: frames come in, nobody waits for an answer */
+};
+
+/* A receive queue: polled while there is work; while its worker sleeps, its descriptor is watched.
+ * The owner sets poller.poll, wfd.fd and wfd.ready. */
+struct rx_queue {
+	struct poller poller;
+	struct worker_fd wfd;
+	bool watched; /* the worker has an epoll set, and the descriptor is in it */
 };
 
 /* A message to another worker; the memory is the sender's until fn runs on the receiver. */
@@ -111,6 +120,7 @@ struct worker {
 	struct epoll_event *ready;
 	int n_ready;
 	uint64_t n_steps, n_sleeps, busy_cycles;
+	uint64_t n_calls; /* descriptors that were ready, but for receive queues' */
 };
 
 /* Borrows pool and weft; seed drives the worker's rng. 0 or -errno. */
@@ -128,6 +138,10 @@ uint64_t worker_next(const struct worker *w);
  * in its poll function. */
 int poller_attach(struct worker *w, struct poller *p);
 void poller_detach(struct poller *p);
+/* The same with the descriptor; a worker that is only stepped watches nothing. 0 or -errno, and
+ * then nothing is attached. Stopping one that was not started is fine. */
+int rx_queue_start(struct worker *w, struct rx_queue *q);
+void rx_queue_stop(struct rx_queue *q);
 
 /* Makes the epoll set and the wake descriptor. A worker that is only stepped needs none. */
 int worker_open_fds(struct worker *w);

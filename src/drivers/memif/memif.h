@@ -56,10 +56,7 @@ struct memif_queue {
 	uint32_t region, offset;
 	int fd; /* eventfd */
 	/* receiving */
-	struct poller poller;
-	struct worker_fd wfd;
-	struct worker *worker;
-	bool polled, epoll;
+	struct rx_queue rx;
 	/* sending */
 	int busy; /* atomic: its lock */
 	uint64_t packets;

@@ -6,7 +6,6 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -228,25 +227,12 @@ static int queue_start(struct memif_queue *q, unsigned i)
 {
 	struct dev_core *core = q->link->dev->core;
 	unsigned threads = core->n_workers - 1;
-	int err;
 
-	q->worker = core->workers[threads ? 1 + i % threads : 0];
-	err = q->worker->id ? worker_open_fds(q->worker) : 0;
-	if (err)
-		return err;
 	q->ring->flags = MEMIF_RING_MASK_INT;
-	q->poller.poll = memif_poll;
-	if (q->worker->epfd >= 0) {
-		q->wfd.fd = q->fd;
-		q->wfd.ready = memif_ready;
-		err = worker_fd_add(q->worker, &q->wfd, EPOLLIN);
-		if (err)
-			return err;
-		q->epoll = true;
-	}
-	err = poller_attach(q->worker, &q->poller);
-	q->polled = !err;
-	return err;
+	q->rx.poller.poll = memif_poll;
+	q->rx.wfd.fd = q->fd;
+	q->rx.wfd.ready = memif_ready;
+	return rx_queue_start(core->workers[threads ? 1 + i % threads : 0], &q->rx);
 }
 
 int memif_link_start(struct memif_link *l)
@@ -265,14 +251,6 @@ int memif_link_start(struct memif_link *l)
 
 void memif_link_stop(struct memif_link *l)
 {
-	for (unsigned i = 0; i < l->n_rx; i++) {
-		struct memif_queue *q = &l->rx[i];
-
-		if (q->epoll)
-			worker_fd_del(q->worker, &q->wfd);
-		q->epoll = false;
-		if (q->polled)
-			poller_detach(&q->poller);
-		q->polled = false;
-	}
+	for (unsigned i = 0; i < l->n_rx; i++)
+		rx_queue_stop(&l->rx[i].rx);
 }

@@ -99,7 +99,7 @@ static struct pkt *read_packet(struct worker *w, struct memif_queue *q, uint16_t
 /* Nothing there: from now on an interrupt is wanted. False: something came meanwhile. */
 static bool rest(struct memif_queue *q)
 {
-	if (!q->epoll || !(READ_ONCE(q->ring->flags) & MEMIF_RING_MASK_INT))
+	if (!q->rx.watched || !(READ_ONCE(q->ring->flags) & MEMIF_RING_MASK_INT))
 		return true;
 	__atomic_store_n(&q->ring->flags, 0, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -138,7 +138,7 @@ static unsigned take_in(struct worker *w, struct memif_queue *q, unsigned budget
 
 unsigned memif_poll(struct worker *w, struct poller *poller, unsigned budget)
 {
-	struct memif_queue *q = container_of(poller, struct memif_queue, poller);
+	struct memif_queue *q = container_of(poller, struct memif_queue, rx.poller);
 
 	if (likely(!waiting(q)) && rest(q))
 		return 0;

@@ -43,7 +43,7 @@ static int dev_fill(struct netdev *dev, const char *host)
 		q->dev = dev;
 		q->index = i;
 		q->worker = dev->core->workers[threads ? 1 + i % threads : 0];
-		q->wfd.fd = -1;
+		q->rx.wfd.fd = -1;
 		if (asprintf(&t->stat_names[2 * i], "rx_queue_%u_packets", i) < 0 ||
 		    asprintf(&t->stat_names[2 * i + 1], "tx_queue_%u_packets", i) < 0)
 			return -ENOMEM;

@@ -31,14 +31,11 @@
 #define TAP_SEGS (1 + (PKT_MAX_TOTAL - PKT_MAX_SEG + PKT_BUF_SIZE - 1) / PKT_BUF_SIZE)
 
 struct tap_queue {
-	struct poller poller;
-	struct worker_fd wfd;
+	struct rx_queue rx;
 	struct netdev *dev;
 	struct worker *worker;
 	unsigned index;
 	unsigned empty; /* reads in a row that found nothing */
-	bool epoll;	/* the worker sleeps in epoll; without, the queue is read every step */
-	bool polled;	/* the poller is attached */
 	struct virtio_net_hdr hdr;
 	struct pkt *spare[TAP_SEGS]; /* to read into; NULL: used up */
 	uint64_t rx_packets, tx_packets;

@@ -77,7 +77,7 @@ int tap_host_open(struct netdev *dev, struct extack *ext)
 			err = fd;
 		else
 			err = join(fd, name, t->n, ext);
-		t->q[i].wfd.fd = fd < 0 ? -1 : fd;
+		t->q[i].rx.wfd.fd = fd < 0 ? -1 : fd;
 	}
 	if (err) {
 		tap_host_close(t);
@@ -91,9 +91,9 @@ int tap_host_open(struct netdev *dev, struct extack *ext)
 void tap_host_close(struct tap_dev *t)
 {
 	for (unsigned i = 0; i < t->n; i++) {
-		if (t->q[i].wfd.fd >= 0)
-			close(t->q[i].wfd.fd);
-		t->q[i].wfd.fd = -1;
+		if (t->q[i].rx.wfd.fd >= 0)
+			close(t->q[i].rx.wfd.fd);
+		t->q[i].rx.wfd.fd = -1;
 	}
 	t->attached = false;
 }
@@ -107,12 +107,12 @@ int tap_host_offload(const struct tap_dev *t, uint32_t features)
 		f = TUN_F_CSUM;
 	if (f && (features & DEV_F_GRO))
 		f |= TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
-	return ioctl(t->q[0].wfd.fd, TUNSETOFFLOAD, f) ? -errno : 0;
+	return ioctl(t->q[0].rx.wfd.fd, TUNSETOFFLOAD, f) ? -errno : 0;
 }
 
 bool tap_host_udp_seg(const struct tap_dev *t)
 {
-	return !ioctl(t->q[0].wfd.fd, TUNSETOFFLOAD, (unsigned long)(TUN_F_CSUM | F_USO));
+	return !ioctl(t->q[0].rx.wfd.fd, TUNSETOFFLOAD, (unsigned long)(TUN_F_CSUM | F_USO));
 }
 
 bool tap_host_carrier(const struct tap_dev *t, bool on)
@@ -120,7 +120,7 @@ bool tap_host_carrier(const struct tap_dev *t, bool on)
 	int carrier = on;
 
 	/* before Linux 5.0 there is none to set: EINVAL */
-	return !ioctl(t->q[0].wfd.fd, TUNSETCARRIER, &carrier) || errno != EBADFD;
+	return !ioctl(t->q[0].rx.wfd.fd, TUNSETCARRIER, &carrier) || errno != EBADFD;
 }
 
 void tap_host_drain(const struct tap_dev *t)
@@ -129,6 +129,6 @@ void tap_host_drain(const struct tap_dev *t)
 
 	for (unsigned i = 0; i < t->n; i++)
 		for (unsigned k = 0; k < DRAIN_MAX; k++)
-			if (read(t->q[i].wfd.fd, none, sizeof(none)) < 0)
+			if (read(t->q[i].rx.wfd.fd, none, sizeof(none)) < 0)
 				break;
 }

@@ -66,7 +66,7 @@ static unsigned read_frame(struct worker *w, struct tap_queue *q, struct pkt **p
 
 	for (unsigned i = 0; room && i < TAP_SEGS; i++)
 		iov[n_iov++] = (struct iovec){pkt_data(q->spare[i]), room_of(i)};
-	ssize_t n = readv(q->wfd.fd, iov, n_iov);
+	ssize_t n = readv(q->rx.wfd.fd, iov, n_iov);
 	*p = NULL;
 	if (n < 0) {
 		/* the last two while it is being deleted; EIO of a write means only that it is down
@@ -94,12 +94,12 @@ static unsigned read_frame(struct worker *w, struct tap_queue *q, struct pkt **p
 
 static unsigned queue_poll(struct worker *w, struct poller *poller, unsigned budget)
 {
-	struct tap_queue *q = container_of(poller, struct tap_queue, poller);
+	struct tap_queue *q = container_of(poller, struct tap_queue, rx.poller);
 	unsigned n = 0;
 	struct batch b;
 	struct pkt *p;
 
-	if (q->empty >= IDLE && q->epoll)
+	if (q->empty >= IDLE && q->rx.watched)
 		return 0;
 	enum stage prev = stage_enter(w, STAGE_DRIVER_RX, 0);
 	batch_init(&b);
@@ -122,7 +122,7 @@ static unsigned queue_poll(struct worker *w, struct poller *poller, unsigned bud
 
 static void queue_ready(struct worker *w, struct worker_fd *f, uint32_t events)
 {
-	struct tap_queue *q = container_of(f, struct tap_queue, wfd);
+	struct tap_queue *q = container_of(f, struct tap_queue, rx.wfd);
 
 	q->empty = 0;
 	if (events & EPOLLERR)
@@ -158,7 +158,7 @@ static int write_frame(struct worker *w, struct tap_queue *q, const struct pkt *
 			return -E2BIG;
 		iov[n++] = (struct iovec){pkt_data(s), s->len};
 	}
-	return writev(q->wfd.fd, iov, n) < 0 ? -errno : 0;
+	return writev(q->rx.wfd.fd, iov, n) < 0 ? -errno : 0;
 }
 
 static void write_failed(struct worker *w, struct netdev *dev, int err)
@@ -245,22 +245,10 @@ void tap_lost(struct netdev *dev)
 
 static int queue_start(struct tap_queue *q)
 {
-	int err = q->worker->id ? worker_open_fds(q->worker) : 0;
-
-	if (err)
-		return err;
 	q->empty = 0;
-	q->wfd.ready = queue_ready;
-	q->poller.poll = queue_poll;
-	err = poller_attach(q->worker, &q->poller);
-	if (err)
-		return err;
-	q->polled = true;
-	if (q->worker->epfd < 0) /* stepped by a program that has an eye on time itself */
-		return 0;
-	err = worker_fd_add(q->worker, &q->wfd, EPOLLIN);
-	q->epoll = !err;
-	return err;
+	q->rx.wfd.ready = queue_ready;
+	q->rx.poller.poll = queue_poll;
+	return rx_queue_start(q->worker, &q->rx);
 }
 
 int tap_queues_start(struct tap_dev *t)
@@ -276,15 +264,8 @@ int tap_queues_start(struct tap_dev *t)
 
 void tap_queues_stop(struct tap_dev *t)
 {
-	for (unsigned i = 0; i < t->n; i++) {
-		struct tap_queue *q = &t->q[i];
-		if (q->epoll)
-			worker_fd_del(q->worker, &q->wfd);
-		q->epoll = false;
-		if (q->polled)
-			poller_detach(&q->poller);
-		q->polled = false;
-	}
+	for (unsigned i = 0; i < t->n; i++)
+		rx_queue_stop(&t->q[i].rx);
 	/* nobody reads: the packets are control's now */
 	for (unsigned i = 0; i < t->n; i++) {
 		for (unsigned k = 0; k < TAP_SEGS; k++) {
