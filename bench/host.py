@@ -106,7 +106,7 @@ def resident(pid):
 
 def bench_idle():
     """An idle instance for 10 s: share of a core and resident memory of its daemon."""
-    with tempfile.TemporaryDirectory() as rundir:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as rundir:
         env = dict(os.environ, WEFT_RUNDIR=rundir)
         with subprocess.Popen([WEFT, "run", "sleep", "12"], env=env) as run:
             time.sleep(1)

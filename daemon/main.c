@@ -25,6 +25,7 @@
 #define FDS_MAX	  (1 << 20) /* fs.nr_open, mostly; root alone may go there */
 #define CROWDED	  (100 * NSEC_PER_MSEC)
 #define SPIN	  (50 * NSEC_PER_USEC)
+#define SOON	  (3 * SPIN) /* what takes so long by sleep and waking may take a third by looking */
 
 struct options {
 	const char *dir, *name;
@@ -141,13 +142,14 @@ static int open_all(struct daemon *d, const struct options *o)
 	return weft_start(d->weft);
 }
 
-/* Sleeps, unless what was awaited lately came so soon that looking for it costs less than a sleep
- * and a waking: then looks first, and lets others run between the looks. Where there are others
- * there is no more looking for a while: who sleeps is let run again sooner. */
+/* Sleeps, unless programs lately asked so soon that looking for it costs less than a sleep and a
+ * waking: then looks first, and lets others run between the looks. Where there are others there is
+ * no more looking for a while: who sleeps is let run again sooner. Frames that come in are not
+ * looked for: what gathers during a sleep makes a batch. */
 static void rest(struct daemon *d, uint64_t until)
 {
 	static uint64_t budget, crowded;
-	uint64_t begun = clock_mono(), now = begun, before;
+	uint64_t begun = clock_mono(), now = begun, before, calls;
 
 	while (now - begun < budget && now < until && now >= crowded) {
 		if (worker_run_fds(d->w))
@@ -158,8 +160,10 @@ static void rest(struct daemon *d, uint64_t until)
 		if (now - before > SPIN / 5)
 			crowded = now + CROWDED;
 	}
+	calls = d->w->n_calls;
 	worker_sleep(d->w, until);
-	budget = clock_mono() - now < SPIN ? SPIN : budget / 2;
+	if (until > now)
+		budget = d->w->n_calls != calls && clock_mono() - now < SOON ? SPIN : budget / 2;
 }
 
 /* Each socket of a program is one here: as many as there may be. */
