@@ -16,10 +16,6 @@ static int tcp_sock_init(struct sock *sk)
 
 	sk->protocol = IPPROTO_TCP;
 	inet_sock_init(&tp->in);
-	tp->w = sk->weft->worker[0];
-	CDS_INIT_LIST_HEAD(&tp->tsorted);
-	pktq_init(&tp->rcvq);
-	tcp_timers_init(tp);
 	tcp_init_sock(tp);
 	sk->weft->tcp->n_socks++;
 	return 0;

@@ -60,6 +60,10 @@ static int look_up(struct tcp_sock *tp)
 		tp->rt_until = 0;
 		return err;
 	}
+	bool locked = tcp_route_metric(&tp->rt, RTAX_LOCK) & 1u << RTAX_RTO_MIN;
+
+	tp->rt_rto_min = locked ? tcp_route_metric(&tp->rt, RTAX_RTO_MIN) : 0;
+	tp->quickack_route = tcp_route_metric(&tp->rt, RTAX_QUICKACK);
 	tp->rt_gen = route4_gen(in->sk.net);
 	tp->rt_until = tp->w->now + RT_KEEP;
 	return 0;

@@ -56,6 +56,8 @@ int64_t tcp_rto_delta_us(const struct tcp_sock *tp);
 
 static inline uint64_t tcp_rto_min(const struct tcp_sock *tp)
 {
+	if (unlikely(tp->rt_rto_min))
+		return tp->rt_rto_min * NSEC_PER_MSEC;
 	return (uint64_t)tcp_net(tp->in.sk.net)->tcp_rto_min_us * NSEC_PER_USEC;
 }
 static inline uint64_t tcp_rto_max(const struct tcp_sock *tp)
