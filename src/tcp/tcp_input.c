@@ -174,10 +174,15 @@ bool tcp_validate_incoming(struct tcp_sock *tp, struct tcp_rx *rx, bool syn_is_e
 		return false;
 	}
 	if (unlikely(rx->flags & TCPHDR_RST)) {
-		if (reset_exact(tp, rx))
+		if (reset_exact(tp, rx)) {
 			tcp_reset(tp, 0);
-		else
-			tcp_send_challenge_ack(tp);
+			return false;
+		}
+		/* what follows a SYN with data, out of place, may be a middle box that dislikes it
+		 */
+		if (tp->syn_fastopen && !tp->data_segs_in && tp->node.state == TCP_ESTABLISHED)
+			tcp_fastopen_active_disable(tp);
+		tcp_send_challenge_ack(tp);
 		return false;
 	}
 	if (unlikely(rx->flags & TCPHDR_SYN)) {

@@ -377,6 +377,7 @@ void tcp_release(struct sock *sk)
 		tcp_set_state(tp, TCP_CLOSE);
 		tcp_listen_stop(tp);
 	}
+	tcp_fastopen_active_disable_ofo_check(tp);
 	tcp_data_purge(tp);
 	if (tp->node.state == TCP_CLOSE) {
 		/* it has ended already */

@@ -187,6 +187,7 @@ static void synack_received(struct tcp_sock *tp, struct pkt *p, struct tcp_rx *r
 	}
 	if (tp->rx_opt.tstamp_ok)
 		tp->advmss -= 12;
+	tcp_mtup_init(tp);
 	tcp_sync_mss(tp, tp->pmtu_cookie);
 	tcp_initialize_rcv_mss(tp);
 	finish_connect(tp);
@@ -253,6 +254,7 @@ static bool rcv_syn_sent(struct tcp_sock *tp, struct pkt *p, struct tcp_rx *rx)
 		tp->max_window = tp->snd_wnd;
 		if ((rx->flags & ecn) != ecn)
 			tp->ecn_flags &= ~TCP_ECN_OK;
+		tcp_mtup_init(tp);
 		tcp_sync_mss(tp, tp->pmtu_cookie);
 		tcp_initialize_rcv_mss(tp);
 		tcp_send_synack(tp);
@@ -326,6 +328,8 @@ static enum next fin_acked(struct tcp_sock *tp, const struct tcp_rx *rx)
 		return GO_ON;
 	}
 	if (tp->linger2 < 0 || data_after_close(tp, rx)) {
+		if (tp->syn_fastopen && rx->flags & TCPHDR_FIN)
+			tcp_fastopen_active_disable(tp);
 		tcp_mib(tp)[MIB_TcpExt_TCPAbortOnData]++;
 		tcp_done(tp);
 		return ANSWER_RST;

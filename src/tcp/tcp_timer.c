@@ -56,7 +56,7 @@ void tcp_set_keepalive(struct tcp_sock *tp, bool on)
 {
 	if (TCPF(tp->node.state) & (TCPF(TCP_CLOSE) | TCPF(TCP_LISTEN)))
 		return;
-	if (on && !tp->in.sk.keepalive)
+	if (on && !timer_pending(&tp->keep_timer))
 		tcp_reset_keepalive_timer(tp, tcp_keepalive_time_when(tp));
 	else if (!on)
 		timer_del(&tp->keep_timer);
@@ -173,6 +173,7 @@ static bool write_timeout(struct tcp_sock *tp)
 	}
 	if (!expired)
 		expired = timed_out(tp, (unsigned)retry_until, tp->user_timeout * NSEC_PER_MSEC);
+	tcp_fastopen_active_detect_blackhole(tp, expired);
 	if (expired)
 		tcp_write_err(tp);
 	return expired;

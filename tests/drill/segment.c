@@ -72,6 +72,10 @@ void segment_read(const struct transcript *t, char **w, unsigned n, const struct
 		const char *key = w[i];
 		char *arg = i + 1 < n ? w[i + 1] : (char[]){""};
 
+		if (!strcmp(key, "ce")) {
+			s->tos = 3;
+			continue;
+		}
 		if (!strcmp(key, "sackok")) {
 			s->sackok = true;
 			continue;
@@ -191,6 +195,7 @@ size_t segment_put(const struct segment *s, const struct talk *talk, uint8_t *bu
 	hlen = 20 + put_options(s, talk, tcp + 20);
 	total = 20 + hlen + s->len;
 	buf[0] = 0x45;
+	buf[1] = s->tos;
 	put16(buf + 2, (uint32_t)total);
 	buf[8] = 64;
 	buf[9] = IPPROTO_TCP;

@@ -14,11 +14,12 @@
  *   +0   sh sysctl -q net.ipv4.tcp_sack=0        a command
  *
  * A segment: flags (S F R P A U E W), sequence number `SEQ` or `SEQ+LEN`, then in any order
- * `ack N`, `win N`, `urg N` and options: `mss N`, `wscale N`, `sackok`, `ts VAL ECR`, `sack
- * A-B...`, `fo [HEX]`, `nop`-padding is not shown. Numbers of both directions count from the
- * initial ones (the SYN has 0). Of what goes out, options must be those that are named, win is
- * compared if it is named; `ts * 5` takes any value; `ts 5 last` in what comes in echoes the last
- * value seen. `@N` before the flags names the connection; 0 else.
+ * `ack N`, `win N`, `urg N`, `ce` (it met congestion; only of what comes in) and options: `mss N`,
+ * `wscale N`, `sackok`, `ts VAL ECR`, `sack A-B...`, `fo [HEX]`, `nop`-padding is not shown.
+ * Numbers of both directions count from the initial ones (the SYN has 0). Of what goes out, options
+ * must be those that are named, win is compared if it is named; `ts * 5` takes any value; `ts 5
+ * last` in what comes in echoes the last value seen. `@N` before the flags names the connection; 0
+ * else.
  *
  * Files: script.c reads lines and makes calls, segment.c segments.
  */
@@ -38,7 +39,7 @@
 
 struct segment {
 	uint16_t from, to; /* ports */
-	uint8_t flags;
+	uint8_t flags, tos;
 	uint32_t seq, ack, len;
 	bool has_win, has_ts, sackok, any_tsval, has_fo;
 	uint16_t win, urg, mss;
