@@ -11,6 +11,7 @@
 #include "tcp/tcp_data.h"
 #include "tcp/tcp_output.h"
 #include "wire/ip4_hdr.h"
+#include "wire/tcp_hdr.h"
 
 /* ---- what is answered, and how often ---- */
 
@@ -282,12 +283,9 @@ static void input_posted(struct worker *w, struct pkt *p)
 static void to_listener(struct worker *w, struct netdev *dev, struct pkt *p, struct tcp_rx *rx)
 {
 	const struct ip4_hdr *ip = pkt_l3(p);
-	uint16_t sport, dport;
-
-	memcpy(&sport, pkt_data(p), 2);
-	memcpy(&dport, pkt_data(p) + 2, 2);
+	const struct tcp_hdr *h = (const struct tcp_hdr *)pkt_data(p);
 	struct tcp_sock *tp =
-		tcp_lookup_listener(w, dev->net, ip->daddr, dport, ip->saddr, sport, dev, p);
+		tcp_lookup_listener(w, dev->net, ip->daddr, h->dest, ip->saddr, h->source, dev, p);
 
 	if (tp) {
 		tcp_listen_input(w, tp, dev, p, rx);
@@ -383,14 +381,12 @@ void tcp_input(struct worker *w, struct netdev *dev, struct pkt *p)
 		return;
 	}
 	const struct ip4_hdr *ip = pkt_l3(p);
-	uint16_t sport, dport;
+	const struct tcp_hdr *h = (const struct tcp_hdr *)pkt_data(p);
 
 	rx.ip_dsfield = ip->tos;
 	rx.tw_isn = 0;
-	memcpy(&sport, pkt_data(p), 2);
-	memcpy(&dport, pkt_data(p) + 2, 2);
 	struct tcp_node *n =
-		tcp_lookup(core, dev->net, ip->daddr, dport, ip->saddr, sport, dev->ifindex);
+		tcp_lookup(core, dev->net, ip->daddr, h->dest, ip->saddr, h->source, dev->ifindex);
 
 	if (n)
 		demux(w, n, dev, p, &rx);
@@ -413,23 +409,17 @@ void tcp_send_reset(struct worker *w, struct netdev *dev, const struct pkt *p,
 	r = pkt_new(w);
 	if (!r)
 		return;
-	memcpy(&n.rport, pkt_data(p), 2);
-	memcpy(&n.lport, pkt_data(p) + 2, 2);
-	r->len = 20;
-	r->total = 20;
-	uint8_t *h = pkt_data(r);
+	const struct tcp_hdr *of = (const struct tcp_hdr *)pkt_data(p);
 
-	memset(h, 0, 20);
-	memcpy(h, &n.lport, 2);
-	memcpy(h + 2, &n.rport, 2);
-	h[12] = 5 << 4;
-	h[13] = TCPHDR_RST;
-	if (rx->flags & TCPHDR_ACK) {
-		put_be32(h + 4, rx->ack);
-	} else {
-		h[13] |= TCPHDR_ACK;
-		put_be32(h + 8, rx->end_seq);
-	}
+	n.rport = of->source;
+	n.lport = of->dest;
+	r->len = sizeof(struct tcp_hdr);
+	r->total = r->len;
+	if (rx->flags & TCPHDR_ACK)
+		tcp_hdr_put(pkt_data(r), n.lport, n.rport, rx->ack, 0, TCPHDR_RST, r->len, 0);
+	else
+		tcp_hdr_put(pkt_data(r), n.lport, n.rport, 0, rx->end_seq, TCPHDR_RST | TCPHDR_ACK,
+			    r->len, 0);
 	uint64_t *mib = ip4_mib(dev->net, w);
 
 	mib[MIB_Tcp_OutSegs]++;

@@ -3,6 +3,7 @@
  * sequence space and time, and answer with a bare ACK.
  */
 #include "tcp/tcp_listen.h"
+#include "wire/tcp_hdr.h"
 
 bool tcp_seg_in_window(const struct tcp_rx *rx, uint32_t from, uint32_t to)
 {
@@ -46,14 +47,7 @@ void tcp_reply_ack(struct worker *w, const struct tcp_node *n, const struct tcp_
 
 	p->len = (uint16_t)hlen;
 	p->total = hlen;
-	memset(h, 0, 20);
-	memcpy(h, &n->lport, 2);
-	memcpy(h + 2, &n->rport, 2);
-	put_be32(h + 4, r->seq);
-	put_be32(h + 8, r->ack);
-	h[12] = (uint8_t)(hlen / 4 << 4);
-	h[13] = TCPHDR_ACK;
-	put_be16(h + 14, r->win);
+	tcp_hdr_put(h, n->lport, n->rport, r->seq, r->ack, TCPHDR_ACK, hlen, r->win);
 	tcp_opts_write(h + 20, &o);
 	ip4_mib(n->net, w)[MIB_Tcp_OutSegs]++;
 	tcp_ip4_send_node(w, n, p, r->tos, r->mark, r->oif, 0, r->opt, r->opt_len);

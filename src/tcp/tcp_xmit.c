@@ -10,6 +10,7 @@
 
 #include "base/csum.h"
 #include "tcp/tcp_xmit.h"
+#include "wire/tcp_hdr.h"
 
 #define COPY_MAX 512u /* bytes of data that are copied rather than shared */
 
@@ -161,18 +162,6 @@ static uint16_t urgent(const struct tcp_sock *tp, uint32_t seq, uint8_t *flags)
 
 /* ---- the packet ---- */
 
-static void put_header(uint8_t *h, const struct tcp_sock *tp, uint32_t seq, uint32_t ack,
-		       uint8_t flags, unsigned hlen)
-{
-	memcpy(h, &tp->in.sport, 2);
-	memcpy(h + 2, &tp->in.dport, 2);
-	put_be32(h + 4, seq);
-	put_be32(h + 8, ack);
-	h[12] = (uint8_t)(hlen / 4 << 4);
-	h[13] = flags;
-	memset(h + 14, 0, 6); /* window, checksum and urgent pointer follow */
-}
-
 /* A packet with hlen bytes for the header and the data of s behind; NULL without memory. */
 static struct pkt *build(struct tcp_sock *tp, const struct tcp_seg *s, unsigned hlen)
 {
@@ -269,8 +258,11 @@ static int transmit(struct tcp_sock *tp, struct tcp_seg *s, uint32_t seq, uint8_
 
 	if (likely(!(flags & TCPHDR_SYN)))
 		ecn_send(tp, seq, len, &flags);
-	put_header(h, tp, seq, flags & TCPHDR_ACK ? rcv_nxt : 0, flags, hlen);
-	put_be16(h + 14, flags & TCPHDR_SYN ? MIN(tp->rcv_wnd, 65535u) : tcp_select_window(tp));
+	uint16_t win =
+		(uint16_t)(flags & TCPHDR_SYN ? MIN(tp->rcv_wnd, 65535u) : tcp_select_window(tp));
+
+	tcp_hdr_put(h, tp->in.sport, tp->in.dport, seq, flags & TCPHDR_ACK ? rcv_nxt : 0, flags,
+		    hlen, win);
 	put_be16(h + 18, urg);
 	tcp_opts_write(h + 20, &o);
 	if (likely(flags & TCPHDR_ACK))
@@ -387,14 +379,8 @@ struct pkt *tcp_make_synack(struct worker *w, struct tcp_sock *listener, struct 
 
 	if (r->ecn_ok)
 		flags |= TCPHDR_ECE;
-	memcpy(h, &r->node.lport, 2);
-	memcpy(h + 2, &r->node.rport, 2);
-	put_be32(h + 4, r->snt_isn);
-	put_be32(h + 8, r->rcv_nxt);
-	h[12] = (uint8_t)(hlen / 4 << 4);
-	h[13] = flags;
-	memset(h + 14, 0, 6);
-	put_be16(h + 14, MIN(r->rsk_rcv_wnd, 65535u));
+	tcp_hdr_put(h, r->node.lport, r->node.rport, r->snt_isn, r->rcv_nxt, flags, hlen,
+		    (uint16_t)MIN(r->rsk_rcv_wnd, 65535u));
 	tcp_opts_write(h + 20, &o);
 	ip4_mib(r->node.net, w)[MIB_Tcp_OutSegs]++;
 	return p;
