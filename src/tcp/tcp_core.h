@@ -14,7 +14,8 @@
  *   tcp_input.c     a segment arrives: checks, states, fast path
  *   tcp_ack.c       what an ACK says: RTT, window, retransmit queue; tcp_sack.c the scoreboard
  *   tcp_recovery.c  loss: RACK, PRR, F-RTO, undo
- *   tcp_data.c      data in: order, window, urgent, D-SACK
+ *   tcp_data.c      data in: order, urgent, D-SACK; tcp_delack.c when it is acknowledged;
+ *                   tcp_window.c how much may come
  *   tcp_output.c    segments out: what may go, how large, when; retransmission; probes
  *   tcp_mtup.c      probing for the path's MTU
  *   tcp_send.c      the application's writes and reads, shutdown, close

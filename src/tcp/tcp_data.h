@@ -16,17 +16,23 @@ void tcp_clamp_window(struct tcp_sock *tp);
 void tcp_rcv_rtt_measure(struct tcp_sock *tp);
 void tcp_rcv_rtt_measure_ts(struct tcp_sock *tp, uint32_t len);
 
-/* ---- tcp_data.c ---- */
+/* ---- tcp_delack.c ---- */
 
 /* Sends an ACK now or later, as the state of delayed ACKs says. */
 void tcp_ack_snd_check(struct tcp_sock *tp);
 void tcp_enter_quickack(struct tcp_sock *tp, unsigned max);
+/* The segment carried data in order: delayed ACKs, mss, ECN. */
+void tcp_event_data_recv(struct tcp_sock *tp, const struct pkt *p, const struct tcp_rx *rx);
+
+/* RFC 3168 6.1.3: what the segment's IP header says about congestion. */
+void tcp_ecn_check_ce(struct tcp_sock *tp, const struct tcp_rx *rx);
+
+/* ---- tcp_data.c ---- */
+
 /* Remembers a duplicate, to be told by D-SACK (RFC 2883). */
 void tcp_dsack_set(struct tcp_sock *tp, uint32_t seq, uint32_t end_seq);
 /* A duplicate or out-of-window segment gets its ACK with D-SACK. */
 void tcp_send_dupack(struct tcp_sock *tp, const struct tcp_rx *rx);
-/* The segment carried data in order: delayed ACKs, mss, ECN. */
-void tcp_event_data_recv(struct tcp_sock *tp, const struct pkt *p, const struct tcp_rx *rx);
 
 /* ---- tcp_ack.c ---- */
 

@@ -8,6 +8,13 @@
 
 #define PROBE_INTERVAL (500 * NSEC_PER_MSEC) /* after a failure for lack of memory */
 
+/* Where packets are scarce, a connection may have a little in each of its queues: what is
+ * acknowledged or read makes room. */
+static inline bool tcp_scarce(const struct tcp_sock *tp, size_t queued)
+{
+	return queued > 16384 && pool_is_low(tp->w->cache.pool);
+}
+
 /* ---- tcp_output.c ---- */
 
 /* What a segment is charged to the send buffer: its bytes, which Linux keeps in pages, and a

@@ -9,7 +9,6 @@
 #include "tcp/tcp_rcvq.h"
 
 #define SEG_BYTES_MAX (65535u - 20 - 60)
-#define SCARCE	      16384u /* bytes a connection may queue when packets are scarce */
 
 /* ---- the send buffer ---- */
 
@@ -37,18 +36,12 @@ static bool notsent_ok(const struct tcp_sock *tp, unsigned shift)
 	return (uint64_t)(tp->write_seq - tp->snd_nxt) << shift < lowat;
 }
 
-/* Where packets are scarce, each may have a little: what is acknowledged makes room. */
-static bool is_scarce(const struct tcp_sock *tp)
-{
-	return tp->wmem > SCARCE && pool_is_low(tp->w->cache.pool);
-}
-
 bool tcp_writable(const struct tcp_sock *tp, unsigned shift)
 {
 	size_t sndbuf = tp->in.sk.sndbuf;
 
 	return sndbuf > tp->wmem && sndbuf - tp->wmem >= tp->wmem >> 1 && notsent_ok(tp, shift) &&
-	       !is_scarce(tp);
+	       !tcp_scarce(tp, tp->wmem);
 }
 
 size_t tcp_sendspace(const struct sock *sk)
@@ -58,7 +51,7 @@ size_t tcp_sendspace(const struct sock *sk)
 	if (!(TCPF(tp->node.state) & (TCPF(TCP_ESTABLISHED) | TCPF(TCP_CLOSE_WAIT))) &&
 	    !tp->fast_open_child)
 		return 0;
-	if (likely(tp->wmem < sk->sndbuf && notsent_ok(tp, 0) && !is_scarce(tp)))
+	if (likely(tp->wmem < sk->sndbuf && notsent_ok(tp, 0) && !tcp_scarce(tp, tp->wmem)))
 		return sk->sndbuf - tp->wmem;
 	tp->write_space_wanted = 1;
 	return 0;
