@@ -257,11 +257,7 @@ static int ping_bind(struct sock *sk, const struct sockaddr *a, size_t len)
 	bool group;
 	int err;
 
-	if (len < sizeof(*sin))
-		return -EINVAL;
-	if (sin->sin_family != AF_INET && (sin->sin_family || sin->sin_addr.s_addr))
-		return -EAFNOSUPPORT;
-	err = inet_check_addr(&s->in, sin->sin_addr.s_addr, &group);
+	err = inet_check_bind(&s->in, a, len, &group);
 	if (err)
 		return err;
 	if (s->hashed)

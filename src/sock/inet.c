@@ -90,6 +90,24 @@ int inet_check_addr(const struct inet_sock *in, uint32_t addr, bool *group)
 	return -EADDRNOTAVAIL;
 }
 
+int inet_check_bind(const struct inet_sock *in, const struct sockaddr *a, size_t len, bool *group)
+{
+	const struct sockaddr_in *sin = (const struct sockaddr_in *)a;
+
+	if (len < sizeof(*sin))
+		return -EINVAL;
+	/* AF_UNSPEC is taken for AF_INET with any address: old programs rely on it. */
+	if (sin->sin_family != AF_INET && (sin->sin_family || sin->sin_addr.s_addr))
+		return -EAFNOSUPPORT;
+	return inet_check_addr(in, sin->sin_addr.s_addr, group);
+}
+
+bool inet_port_allowed(const struct inet_sock *in, uint16_t num)
+{
+	return !num || in->sk.privileged || !in->sk.uid ||
+	       num >= READ_ONCE(in->sk.net->ip4->unprivileged_port_start);
+}
+
 int inet_connect(struct inet_sock *in, const struct sockaddr *a, size_t len)
 {
 	const struct sockaddr_in *sin = (const struct sockaddr_in *)a;

@@ -97,6 +97,11 @@ void inet_sock_init(struct inet_sock *in);
 void inet_sock_release(struct inet_sock *in);
 /* May a socket have this address? 0 or -EADDRNOTAVAIL; *group: it is no host's. */
 int inet_check_addr(const struct inet_sock *in, uint32_t addr, bool *group);
+/* What bind(2) asks of its address, apart from the state of the socket: 0, -EINVAL, -EAFNOSUPPORT,
+ * -EADDRNOTAVAIL. */
+int inet_check_bind(const struct inet_sock *in, const struct sockaddr *a, size_t len, bool *group);
+/* May the socket's user have this port (ip_unprivileged_port_start; the instance's owner may)? */
+bool inet_port_allowed(const struct inet_sock *in, uint16_t num);
 /* Checks the parts of connect(2): address, route. Sets daddr, dport and, if unset, the own address;
  * the caller rehashes. */
 int inet_connect(struct inet_sock *in, const struct sockaddr *a, size_t len);

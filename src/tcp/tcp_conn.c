@@ -10,15 +10,7 @@
  */
 #include "tcp/tcp_core.h"
 
-#define PROT_SOCK_OWNER 0 /* the user who may have every port */
-
 /* ---- bind ---- */
-
-static bool port_forbidden(const struct sock *sk, uint16_t num)
-{
-	return num && num < READ_ONCE(sk->net->ip4->unprivileged_port_start) &&
-	       sk->uid != PROT_SOCK_OWNER && !sk->privileged;
-}
 
 int tcp_bind(struct sock *sk, const struct sockaddr *a, size_t len)
 {
@@ -28,15 +20,10 @@ int tcp_bind(struct sock *sk, const struct sockaddr *a, size_t len)
 	bool group;
 	int err;
 
-	if (len < sizeof(*sin))
-		return -EINVAL;
-	/* AF_UNSPEC is taken for AF_INET with any address: old programs rely on it. */
-	if (sin->sin_family != AF_INET && (sin->sin_family || sin->sin_addr.s_addr))
-		return -EAFNOSUPPORT;
-	err = inet_check_addr(in, sin->sin_addr.s_addr, &group);
+	err = inet_check_bind(in, a, len, &group);
 	if (err)
 		return err;
-	if (port_forbidden(sk, __builtin_bswap16(sin->sin_port)))
+	if (!inet_port_allowed(in, __builtin_bswap16(sin->sin_port)))
 		return -EACCES;
 	if (tp->node.state != TCP_CLOSE || in->num)
 		return -EINVAL;

@@ -36,14 +36,11 @@ static int udp_bind(struct sock *sk, const struct sockaddr *a, size_t len)
 	bool group;
 	int err;
 
-	if (len < sizeof(*sin))
-		return -EINVAL;
-	/* AF_UNSPEC is taken for AF_INET with any address: old programs rely on it. */
-	if (sin->sin_family != AF_INET && (sin->sin_family || sin->sin_addr.s_addr))
-		return -EAFNOSUPPORT;
-	err = inet_check_addr(&us->in, sin->sin_addr.s_addr, &group);
+	err = inet_check_bind(&us->in, a, len, &group);
 	if (err)
 		return err;
+	if (!inet_port_allowed(&us->in, __builtin_bswap16(sin->sin_port)))
+		return -EACCES;
 	if (us->port || us->in.connected)
 		return -EINVAL;
 	us->in.rcv_saddr = sin->sin_addr.s_addr;
