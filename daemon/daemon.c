@@ -18,6 +18,7 @@
 
 #include "ctl/nl.h"
 #include "daemon.h"
+#include "streams.h"
 
 #define FIRST_CLIENT (10 * NSEC_PER_SEC) /* a daemon that nobody comes to ends */
 
@@ -119,6 +120,7 @@ void daemon_close(struct daemon *d)
 	conn_close_all(d);
 	writers_fini(d);
 	ends_fini(d);
+	unread_fini(d);
 	ns_fini(d);
 	tables_fini(d);
 	tree_remove(d->dir);

@@ -128,9 +128,10 @@ struct daemon {
 	uint64_t last_handle;
 	struct ns *first;
 	struct cds_lfht *ends;
-	uint8_t *buf;	  /* a request, WEFT_MSG_MAX and one */
-	uint8_t *out;	  /* its answer: struct weft_rep and payload, WEFT_MSG_MAX */
-	uint8_t *scratch; /* a datagram, WEFT_MSG_MAX; nobody keeps anything in it */
+	struct mnl_socket *unix_diag; /* unread.c; NULL until it is needed */
+	uint8_t *buf;		      /* a request, WEFT_MSG_MAX and one */
+	uint8_t *out;		      /* its answer: struct weft_rep and payload, WEFT_MSG_MAX */
+	uint8_t *scratch;	      /* a datagram, WEFT_MSG_MAX; nobody keeps anything in it */
 };
 
 /* An answer being made. */
@@ -227,6 +228,11 @@ void streams_retry(struct daemon *d);
 /* What a request sets off nearby (loopback, a veth away) has happened when it is answered, as it
  * mostly has in a kernel. ops.c. */
 void daemon_settle(struct daemon *d);
+
+/* ---- unread.c ---- */
+/* Bytes that the program behind a stream's end has not read: struct sock.unread. */
+size_t stream_unread(const struct sock *sk);
+void unread_fini(struct daemon *d);
 
 /* ---- nsfiles.c ---- */
 int ns_init(struct daemon *d);

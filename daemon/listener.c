@@ -105,6 +105,9 @@ void listener_flush(struct end *e)
 	e->sk->accept_handed = count_handed(e);
 	while (e->sk->accept_handed < HANDED_MAX && !e->stream->shut_out && hand_over(e))
 		e->sk->accept_handed++;
+	/* it listens no more: those that wait in accept(2) are told */
+	if (e->sk->ops->stream->poll(e->sk) & SOCK_POLL_HUP)
+		stream_shut(e, SHUT_WR);
 }
 
 void streams_retry(struct daemon *d)

@@ -492,7 +492,7 @@ int end_new(struct ns *ns, struct sock *sk, int flags, int *fd)
 	sk->ino = inode_of(pair[1]);
 	sk->end = e;
 	sk->wake = end_wake;
-	sk->unread = end_unread;
+	sk->unread = stream ? stream_unread : end_unread;
 	d->n_ends++;
 	end_sized(e);
 	*fd = pair[1];

@@ -441,8 +441,8 @@ int stream_shutdown(struct end *e, int how)
 
 	if (st->listener) {
 		int err = sock_shutdown(e->sk, how);
-		if (!err && how != SHUT_WR)
-			stream_shut(e, SHUT_WR); /* those that wait in accept(2) */
+		if (!err)
+			listener_flush(e);
 		return err;
 	}
 	bool over = st->in_done || has_failed(e);

@@ -7,27 +7,29 @@
 
 /* ---- what is told ---- */
 
-void sock_diag_cookie(const struct sock *sk, uint32_t cookie[2])
+void sock_diag_cookie(uint64_t id, uint32_t cookie[2])
 {
-	cookie[0] = (uint32_t)sk->id;
-	cookie[1] = (uint32_t)(sk->id >> 32);
+	cookie[0] = (uint32_t)id;
+	cookie[1] = (uint32_t)(id >> 32);
 }
 
-int sock_diag_check_cookie(const struct sock *sk, const uint32_t cookie[2])
+int sock_diag_check_cookie(uint64_t id, const uint32_t cookie[2])
 {
 	uint32_t own[2];
 
-	sock_diag_cookie(sk, own);
+	sock_diag_cookie(id, own);
 	if (cookie[0] == INET_DIAG_NOCOOKIE && cookie[1] == INET_DIAG_NOCOOKIE)
 		return 0;
 	return memcmp(own, cookie, sizeof(own)) ? -ESTALE : 0;
 }
 
-void sock_diag_put_meminfo(struct nlmsghdr *nlh, uint16_t type, const struct sock *sk)
+void sock_diag_put_meminfo(struct nlmsghdr *nlh, uint16_t type, const struct sock *sk, size_t rmem,
+			   size_t wmem)
 {
 	uint32_t mem[SK_MEMINFO_VARS] = {0};
 
-	mem[SK_MEMINFO_RMEM_ALLOC] = (uint32_t)sock_rmem(sk);
+	mem[SK_MEMINFO_RMEM_ALLOC] = (uint32_t)rmem;
+	mem[SK_MEMINFO_WMEM_QUEUED] = (uint32_t)wmem;
 	mem[SK_MEMINFO_RCVBUF] = (uint32_t)sk->rcvbuf;
 	mem[SK_MEMINFO_SNDBUF] = (uint32_t)sk->sndbuf;
 	mem[SK_MEMINFO_DROPS] = (uint32_t)sk->rx_drops;

@@ -1,92 +1,35 @@
 /*
- * sock_diag_inet: sockets of AF_INET and AF_INET6 (of which there are none): UDP and raw.
+ * sock_diag_inet: sockets of AF_INET and AF_INET6 (of which there are none): requests, what all
+ * protocols tell, UDP and raw.
  *
- * Those shown are the ones bound to a port (raw: to a protocol), as the kernel's tables hold no
- * others. A protocol that is not there is told at the end of a dump, not at its start: so programs
- * look for /proc/net instead.
+ * Those of UDP and raw that are shown are the ones bound to a port (raw: to a protocol), as the
+ * kernel's tables hold no others. A protocol that is not there is told at the end of a dump, not at
+ * its start: so programs look for /proc/net instead.
  */
 #include "ctl/sock_diag_core.h"
 
-#include "sock/inet.h"
 #include "udp/udp.h"
 
 enum { STATE_ESTABLISHED = 1, STATE_CLOSE = 7 }; /* of TCP; datagrams borrow them */
 
-static const struct nla_policy policy[] = {
-	{INET_DIAG_REQ_BYTECODE, NLA_K_UNSPEC, .name = "INET_DIAG_REQ_BYTECODE"},
-	{INET_DIAG_REQ_PROTOCOL, NLA_K_U32, .name = "INET_DIAG_REQ_PROTOCOL"},
-};
+/* ---- what all protocols tell ---- */
 
-struct query {
-	const struct inet_diag_req_v2 *req;
-	uint32_t protocol;
-	const void *bytecode; /* NULL: none */
-	size_t bytecode_len;
-};
-
-static int read_query(const struct nl_req *r, struct query *q, struct extack *ext)
+bool sock_diag_selected(const struct sock_diag_query *q, const struct sock_diag_entry *e)
 {
-	const struct nlattr *tb[INET_DIAG_REQ_MAX + 1] = {0};
-	const uint8_t *at = mnl_nlmsg_get_payload(r->nlh);
-	size_t head = NLMSG_ALIGN(sizeof(*q->req)), len = mnl_nlmsg_get_payload_len(r->nlh);
-	int err = nl_parse(tb, INET_DIAG_REQ_MAX, at + head, len - head, policy, ARRAY_SIZE(policy),
-			   NL_LIBERAL, r->nlh, ext);
+	const struct inet_diag_sockid *id = &q->req->id;
 
-	if (err)
-		return err;
-	*q = (struct query){.req = (const struct inet_diag_req_v2 *)at};
-	q->protocol = tb[INET_DIAG_REQ_PROTOCOL] ? nl_get_u32(tb[INET_DIAG_REQ_PROTOCOL])
-						 : q->req->sdiag_protocol;
-	if (tb[INET_DIAG_REQ_BYTECODE]) {
-		q->bytecode = mnl_attr_get_payload(tb[INET_DIAG_REQ_BYTECODE]);
-		q->bytecode_len = mnl_attr_get_payload_len(tb[INET_DIAG_REQ_BYTECODE]);
-	}
-	return 0;
-}
-
-static bool is_known(uint32_t protocol)
-{
-	return protocol == IPPROTO_UDP || protocol == IPPROTO_RAW;
-}
-
-static bool of_protocol(const struct sock *sk, uint32_t protocol)
-{
-	if (sk->family != AF_INET)
+	if (id->idiag_sport && __builtin_bswap16(id->idiag_sport) != e->sport)
 		return false;
-	if (protocol == IPPROTO_RAW)
-		return sk->type == SOCK_RAW;
-	return sk->type == SOCK_DGRAM && sk->protocol == IPPROTO_UDP && inet_sk(sk)->num;
-}
-
-/* ---- one socket ---- */
-
-static uint8_t state_of(const struct inet_sock *in)
-{
-	return in->connected ? STATE_ESTABLISHED : STATE_CLOSE;
-}
-
-static void put_head(struct nlmsghdr *nlh, const struct inet_sock *in)
-{
-	struct inet_diag_msg *m = mnl_nlmsg_put_extra_header(nlh, sizeof(*m));
-	const struct sock *sk = &in->sk;
-
-	m->idiag_family = AF_INET;
-	m->idiag_state = state_of(in);
-	m->id.idiag_sport = in->sport;
-	m->id.idiag_dport = in->dport;
-	m->id.idiag_src[0] = in->rcv_saddr;
-	m->id.idiag_dst[0] = in->daddr;
-	m->id.idiag_if = (uint32_t)sk->bound_if;
-	sock_diag_cookie(sk, m->id.idiag_cookie);
-	m->idiag_rqueue = (uint32_t)sock_rmem(sk);
-	m->idiag_uid = sk->uid;
-	m->idiag_inode = (uint32_t)sock_ino(sk);
+	if (id->idiag_dport && __builtin_bswap16(id->idiag_dport) != e->dport)
+		return false;
+	return !q->bytecode || sock_diag_bc_run(q->bytecode, q->bytecode_len, e);
 }
 
 static void put_sockopt(struct nlmsghdr *nlh, const struct inet_sock *in)
 {
 	const struct inet_diag_sockopt o = {
 		.recverr = in->recverr,
+		.is_icsk = in->sk.type == SOCK_STREAM,
 		.freebind = in->freebind,
 		.hdrincl = in->hdrincl,
 		.mc_loop = in->mc_loop,
@@ -100,97 +43,105 @@ static void put_sockopt(struct nlmsghdr *nlh, const struct inet_sock *in)
 	mnl_attr_put(nlh, INET_DIAG_SOCKOPT, sizeof(o), &o);
 }
 
-static bool wants(uint8_t ext, unsigned what)
-{
-	return ext & (1u << (what - 1));
-}
-
-/* In the kernel's order. */
-static void put_attrs(struct nlmsghdr *nlh, const struct inet_sock *in, uint8_t ext)
+void sock_diag_put_inet(struct nlmsghdr *nlh, const struct sock_diag_query *q,
+			const struct inet_sock *in, size_t rmem, size_t wmem)
 {
 	const struct sock *sk = &in->sk;
-	const struct inet_diag_meminfo mem = {.idiag_rmem = (uint32_t)sock_rmem(sk)};
+	const struct inet_diag_meminfo mem = {.idiag_rmem = (uint32_t)rmem,
+					      .idiag_wmem = (uint32_t)wmem};
 
 	mnl_attr_put_u8(nlh, INET_DIAG_SHUTDOWN, (uint8_t)sk->shut);
-	if (wants(ext, INET_DIAG_TOS))
+	if (sock_diag_wants(q, INET_DIAG_TOS))
 		mnl_attr_put_u8(nlh, INET_DIAG_TOS, in->tos);
 	mnl_attr_put_u32(nlh, INET_DIAG_MARK, sk->mark);
-	if (wants(ext, INET_DIAG_TCLASS))
+	if (sock_diag_wants(q, INET_DIAG_TCLASS))
 		mnl_attr_put_u32(nlh, INET_DIAG_CLASS_ID, sk->prio);
 	put_sockopt(nlh, in);
-	if (wants(ext, INET_DIAG_MEMINFO))
+	if (sock_diag_wants(q, INET_DIAG_MEMINFO))
 		mnl_attr_put(nlh, INET_DIAG_MEMINFO, sizeof(mem), &mem);
-	if (wants(ext, INET_DIAG_SKMEMINFO))
-		sock_diag_put_meminfo(nlh, INET_DIAG_SKMEMINFO, sk);
+	if (sock_diag_wants(q, INET_DIAG_SKMEMINFO))
+		sock_diag_put_meminfo(nlh, INET_DIAG_SKMEMINFO, sk, rmem, wmem);
+}
+
+/* ---- UDP and raw ---- */
+
+static bool of_protocol(const struct sock *sk, uint32_t protocol)
+{
+	if (sk->family != AF_INET)
+		return false;
+	if (protocol == IPPROTO_RAW)
+		return sk->type == SOCK_RAW;
+	return sk->type == SOCK_DGRAM && sk->protocol == IPPROTO_UDP && inet_sk(sk)->num;
+}
+
+static uint8_t state_of(const struct inet_sock *in)
+{
+	return in->connected ? STATE_ESTABLISHED : STATE_CLOSE;
+}
+
+static void put_dgram(struct nlmsghdr *nlh, const struct sock_diag_query *q, const struct sock *sk)
+{
+	struct inet_diag_msg *m = mnl_nlmsg_put_extra_header(nlh, sizeof(*m));
+	const struct inet_sock *in = inet_sk(sk);
+
+	m->idiag_family = AF_INET;
+	m->idiag_state = state_of(in);
+	m->id.idiag_sport = in->sport;
+	m->id.idiag_dport = in->dport;
+	m->id.idiag_src[0] = in->rcv_saddr;
+	m->id.idiag_dst[0] = in->daddr;
+	m->id.idiag_if = (uint32_t)sk->bound_if;
+	sock_diag_cookie(sk->id, m->id.idiag_cookie);
+	m->idiag_rqueue = (uint32_t)sock_rmem(sk);
+	m->idiag_uid = sk->uid;
+	m->idiag_inode = (uint32_t)sock_ino(sk);
+	sock_diag_put_inet(nlh, q, in, sock_rmem(sk), 0);
 	if (sk->type == SOCK_RAW)
 		mnl_attr_put_u8(nlh, INET_DIAG_PROTOCOL, (uint8_t)sk->protocol);
 }
 
-enum { MSG_ROOM = sizeof(struct inet_diag_msg) + 256 }; /* and all attributes */
-
-/* ---- dumps ---- */
-
-static bool selected(const struct query *q, const struct inet_sock *in)
+static bool is_selected(const struct sock_diag_query *q, const struct sock *sk)
 {
-	const struct inet_diag_req_v2 *req = q->req;
+	const struct inet_sock *in = inet_sk(sk);
 	const struct sock_diag_entry e = {
 		.saddr = in->rcv_saddr,
 		.daddr = in->daddr,
 		.sport = in->num,
 		.dport = __builtin_bswap16(in->dport),
-		.ifindex = (uint32_t)in->sk.bound_if,
-		.mark = in->sk.mark,
+		.ifindex = (uint32_t)sk->bound_if,
+		.mark = sk->mark,
 		.auto_port = !in->port_bound,
 	};
 
-	if (in->sk.family != req->sdiag_family || !of_protocol(&in->sk, q->protocol) ||
-	    !(req->idiag_states & 1u << state_of(in)))
-		return false;
-	if (req->id.idiag_sport && req->id.idiag_sport != in->sport)
-		return false;
-	if (req->id.idiag_dport && req->id.idiag_dport != in->dport)
-		return false;
-	return !q->bytecode || sock_diag_bc_run(q->bytecode, q->bytecode_len, &e);
+	return q->req->idiag_states & 1u << state_of(in) && sock_diag_selected(q, &e);
 }
 
-static int fill(struct nl_dump *d, struct sock *sk)
-{
-	struct nlmsghdr *nlh;
-	struct query q;
+static int read_query(struct nl_req *r, struct sock_diag_query *q);
 
-	if (sk->family != AF_INET || read_query(&d->req, &q, &d->req.ext) ||
-	    !selected(&q, inet_sk(sk)))
+static int fill_dgram(struct nl_dump *d, struct sock *sk)
+{
+	struct sock_diag_query q;
+	struct nlmsghdr *nlh;
+
+	if (read_query(&d->req, &q) || !of_protocol(sk, q.protocol) || !is_selected(&q, sk))
 		return 0;
-	nlh = nl_dump_msg(d, SOCK_DIAG_BY_FAMILY, MSG_ROOM);
+	nlh = nl_dump_msg(d, SOCK_DIAG_BY_FAMILY, SOCK_DIAG_MSG_ROOM);
 	if (!nlh)
 		return 1;
-	put_head(nlh, inet_sk(sk));
-	put_attrs(nlh, inet_sk(sk), q.req->idiag_ext);
+	put_dgram(nlh, &q, sk);
 	nl_dump_end(d, nlh, true);
 	return 0;
 }
 
-static int dump(struct nl_dump *d)
+static int dump_dgrams(struct nl_dump *d, const struct sock_diag_query *q)
 {
-	struct query q;
-	int err = read_query(&d->req, &q, &d->req.ext);
-
-	if (err)
-		return err;
-	return is_known(q.protocol) ? sock_diag_dump(d, fill) : -ENOENT;
+	return sock_diag_dump(d, fill_dgram);
 }
 
-static int dump_start(struct nl_dump *d)
+static int start_dgrams(struct nl_dump *d, const struct sock_diag_query *q)
 {
-	struct query q;
-	int err = read_query(&d->req, &q, &d->req.ext);
-
-	if (!err && q.bytecode)
-		err = sock_diag_bc_check(q.bytecode, q.bytecode_len);
-	return err ? err : sock_diag_dump_start(d);
+	return sock_diag_dump_start(d);
 }
-
-/* ---- one by its addresses ---- */
 
 static struct sock *find_raw(struct net *net, const struct inet_diag_req_v2 *req)
 {
@@ -211,59 +162,151 @@ static struct sock *find_raw(struct net *net, const struct inet_diag_req_v2 *req
 }
 
 /* `swapped`: what is asked for is named by its peer's view. */
-static int find(struct nl_req *r, struct query *q, bool swapped, struct sock **out)
+static int find_dgram(struct net *net, const struct sock_diag_query *q, bool swapped,
+		      struct sock **out)
 {
-	const struct inet_diag_sockid *id;
-	int err = read_query(r, q, &r->ext);
+	const struct inet_diag_sockid *id = &q->req->id;
+
+	if (q->protocol == IPPROTO_RAW)
+		*out = find_raw(net, q->req);
+	else if (swapped)
+		*out = udp_find(net, id->idiag_dst[0], id->idiag_dport, id->idiag_src[0],
+				id->idiag_sport, (int)id->idiag_if);
+	else
+		*out = udp_find(net, id->idiag_src[0], id->idiag_sport, id->idiag_dst[0],
+				id->idiag_dport, (int)id->idiag_if);
+	return *out ? sock_diag_check_cookie((*out)->id, id->idiag_cookie) : -ENOENT;
+}
+
+static int get_dgram(struct nl_req *r, const struct sock_diag_query *q, struct nlmsghdr *nlh)
+{
+	struct sock *sk;
+	int err = find_dgram(r->net, q, true, &sk);
+
+	if (!err)
+		put_dgram(nlh, q, sk);
+	return err;
+}
+
+static int destroy_dgram(struct nl_req *r, const struct sock_diag_query *q)
+{
+	struct sock *sk;
+	int err = find_dgram(r->net, q, false, &sk);
 
 	if (err)
 		return err;
-	id = &q->req->id;
-	if (!is_known(q->protocol) || q->req->sdiag_family != AF_INET)
+	return sk->ops->abort ? sk->ops->abort(sk, ECONNABORTED) : -EOPNOTSUPP;
+}
+
+static const struct sock_diag_proto udp = {IPPROTO_UDP, start_dgrams, dump_dgrams, get_dgram,
+					   destroy_dgram};
+static const struct sock_diag_proto raw = {IPPROTO_RAW, start_dgrams, dump_dgrams, get_dgram,
+					   destroy_dgram};
+
+/* ---- requests ---- */
+
+static const struct nla_policy policy[] = {
+	{INET_DIAG_REQ_BYTECODE, NLA_K_UNSPEC, .name = "INET_DIAG_REQ_BYTECODE"},
+	{INET_DIAG_REQ_PROTOCOL, NLA_K_U32, .name = "INET_DIAG_REQ_PROTOCOL"},
+};
+
+static int read_query(struct nl_req *r, struct sock_diag_query *q)
+{
+	const struct nlattr *tb[INET_DIAG_REQ_MAX + 1] = {0};
+	const uint8_t *at = mnl_nlmsg_get_payload(r->nlh);
+	size_t head = NLMSG_ALIGN(sizeof(*q->req)), len = mnl_nlmsg_get_payload_len(r->nlh);
+	int err = nl_parse(tb, INET_DIAG_REQ_MAX, at + head, len - head, policy, ARRAY_SIZE(policy),
+			   NL_LIBERAL, r->nlh, &r->ext);
+
+	if (err)
+		return err;
+	*q = (struct sock_diag_query){.req = (const struct inet_diag_req_v2 *)at};
+	q->protocol = tb[INET_DIAG_REQ_PROTOCOL] ? nl_get_u32(tb[INET_DIAG_REQ_PROTOCOL])
+						 : q->req->sdiag_protocol;
+	if (tb[INET_DIAG_REQ_BYTECODE]) {
+		q->bytecode = mnl_attr_get_payload(tb[INET_DIAG_REQ_BYTECODE]);
+		q->bytecode_len = mnl_attr_get_payload_len(tb[INET_DIAG_REQ_BYTECODE]);
+	}
+	return 0;
+}
+
+/* The protocol's part; NULL: it is not there. */
+static const struct sock_diag_proto *proto_of(const struct sock_diag_query *q)
+{
+	static const struct sock_diag_proto *const protos[] = {&sock_diag_tcp, &udp, &raw};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(protos); i++)
+		if (protos[i]->protocol == q->protocol)
+			return protos[i];
+	return NULL;
+}
+
+static int dump_start(struct nl_dump *d)
+{
+	const struct sock_diag_proto *proto;
+	struct sock_diag_query q;
+	int err = read_query(&d->req, &q);
+
+	if (!err && q.bytecode)
+		err = sock_diag_bc_check(q.bytecode, q.bytecode_len);
+	if (err)
+		return err;
+	proto = proto_of(&q);
+	return proto && q.req->sdiag_family == AF_INET ? proto->start(d, &q) : 0;
+}
+
+static int dump(struct nl_dump *d)
+{
+	const struct sock_diag_proto *proto;
+	struct sock_diag_query q;
+	int err = read_query(&d->req, &q);
+
+	if (err)
+		return err;
+	proto = proto_of(&q);
+	if (!proto)
 		return -ENOENT;
-	if (q->protocol == IPPROTO_RAW)
-		*out = find_raw(r->net, q->req);
-	else if (swapped)
-		*out = udp_find(r->net, id->idiag_dst[0], id->idiag_dport, id->idiag_src[0],
-				id->idiag_sport, (int)id->idiag_if);
-	else
-		*out = udp_find(r->net, id->idiag_src[0], id->idiag_sport, id->idiag_dst[0],
-				id->idiag_dport, (int)id->idiag_if);
-	if (!*out)
-		return -ENOENT;
-	return sock_diag_check_cookie(*out, id->idiag_cookie);
+	return q.req->sdiag_family == AF_INET ? proto->dump(d, &q) : 0;
+}
+
+static int read_one(struct nl_req *r, struct sock_diag_query *q,
+		    const struct sock_diag_proto **proto)
+{
+	int err = read_query(r, q);
+
+	if (err)
+		return err;
+	*proto = proto_of(q);
+	return *proto && q->req->sdiag_family == AF_INET ? 0 : -ENOENT;
 }
 
 static int get(struct nl_req *r)
 {
 	union {
 		struct nlmsghdr h;
-		uint8_t room[NLMSG_HDRLEN + MSG_ROOM];
+		uint8_t room[NLMSG_HDRLEN + SOCK_DIAG_MSG_ROOM];
 	} buf = {.room = {0}};
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(&buf);
-	struct sock *sk;
-	struct query q;
-	int err = find(r, &q, true, &sk);
+	const struct sock_diag_proto *proto;
+	struct sock_diag_query q;
+	int err = read_one(r, &q, &proto);
 
 	if (err)
 		return err;
 	nlh->nlmsg_type = SOCK_DIAG_BY_FAMILY;
 	nlh->nlmsg_seq = r->nlh->nlmsg_seq;
 	nlh->nlmsg_pid = r->portid;
-	put_head(nlh, inet_sk(sk));
-	put_attrs(nlh, inet_sk(sk), q.req->idiag_ext);
-	return nl_reply(r, nlh, nlh->nlmsg_len);
+	err = proto->get(r, &q, nlh);
+	return err ? err : nl_reply(r, nlh, nlh->nlmsg_len);
 }
 
 static int destroy(struct nl_req *r)
 {
-	struct sock *sk;
-	struct query q;
-	int err = find(r, &q, false, &sk);
+	const struct sock_diag_proto *proto;
+	struct sock_diag_query q;
+	int err = read_one(r, &q, &proto);
 
-	if (err)
-		return err;
-	return sk->ops->abort ? sk->ops->abort(sk, ECONNABORTED) : -EOPNOTSUPP;
+	return err ? err : proto->destroy(r, &q);
 }
 
 const struct sock_diag_family sock_diag_inet = {

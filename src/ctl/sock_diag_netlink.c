@@ -51,11 +51,11 @@ static int fill(struct nl_dump *d, struct sock *sk)
 	m->ndiag_dst_portid = s->dst_portid;
 	m->ndiag_dst_group = s->dst_group;
 	m->ndiag_ino = (uint32_t)sock_ino(sk);
-	sock_diag_cookie(sk, m->ndiag_cookie);
+	sock_diag_cookie(sk->id, m->ndiag_cookie);
 	if ((req->ndiag_show & NDIAG_SHOW_GROUPS) && groups_size(s))
 		mnl_attr_put(nlh, NETLINK_DIAG_GROUPS, groups_size(s), s->groups);
 	if (req->ndiag_show & NDIAG_SHOW_MEMINFO)
-		sock_diag_put_meminfo(nlh, NETLINK_DIAG_MEMINFO, sk);
+		sock_diag_put_meminfo(nlh, NETLINK_DIAG_MEMINFO, sk, sock_rmem(sk), 0);
 	if (req->ndiag_show & NDIAG_SHOW_FLAGS)
 		mnl_attr_put_u32(nlh, NETLINK_DIAG_FLAGS, flags_of(s));
 	nl_dump_end(d, nlh, true);

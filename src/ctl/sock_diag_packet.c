@@ -103,7 +103,7 @@ static int fill(struct nl_dump *d, struct sock *sk)
 	m->pdiag_type = (uint8_t)sk->type;
 	m->pdiag_num = __builtin_bswap16(po->num);
 	m->pdiag_ino = (uint32_t)sock_ino(sk);
-	sock_diag_cookie(sk, m->pdiag_cookie);
+	sock_diag_cookie(sk->id, m->pdiag_cookie);
 	if (show & PACKET_SHOW_INFO) {
 		put_info(nlh, po);
 		mnl_attr_put_u32(nlh, PACKET_DIAG_UID, sk->uid);
@@ -117,7 +117,7 @@ static int fill(struct nl_dump *d, struct sock *sk)
 	if ((show & PACKET_SHOW_FANOUT) && po->fanout)
 		mnl_attr_put_u32(nlh, PACKET_DIAG_FANOUT, packet_fanout_opt(po));
 	if (show & PACKET_SHOW_MEMINFO)
-		sock_diag_put_meminfo(nlh, PACKET_DIAG_MEMINFO, sk);
+		sock_diag_put_meminfo(nlh, PACKET_DIAG_MEMINFO, sk, sock_rmem(sk), 0);
 	if ((show & PACKET_SHOW_FILTER) && sk->filter)
 		mnl_attr_put(nlh, PACKET_DIAG_FILTER, filter_size(sk), cbpf_insns(sk->filter));
 	nl_dump_end(d, nlh, true);

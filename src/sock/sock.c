@@ -204,6 +204,33 @@ void sock_put(struct sock *sk)
 	call_rcu(&sk->rcu, sock_lapsed);
 }
 
+void sock_put_later(struct sock *sk)
+{
+	struct sock_core *core = sk->weft->sock;
+
+	if (sk->refs > 1) {
+		sk->refs--;
+		return;
+	}
+	cds_list_add(&sk->link, &core->late);
+	timer_set(&sk->weft->worker[0]->wheel, &core->put_late, sk->weft->worker[0]->now);
+}
+
+void sock_put_late(struct weft *weft)
+{
+	struct sock *sk, *next;
+
+	cds_list_for_each_entry_safe (sk, next, &weft->sock->late, link) {
+		cds_list_del(&sk->link);
+		sock_put(sk);
+	}
+}
+
+static void put_late_due(struct timer *t, uint64_t now)
+{
+	sock_put_late(container_of(t, struct sock_core, put_late)->weft);
+}
+
 struct sock *sock_next(struct net *net, struct sock *sk)
 {
 	struct cds_list_head *next = sk ? sk->link.next : net->sock->socks.next;
@@ -400,6 +427,8 @@ int sock_init(struct weft *weft)
 	if (!core)
 		return -ENOMEM;
 	core->weft = weft;
+	CDS_INIT_LIST_HEAD(&core->late);
+	timer_init(&core->put_late, put_late_due);
 	core->rmem_default = core->wmem_default = 212992;
 	core->rmem_max = core->wmem_max = 4 << 20;
 	core->optmem_max = 131072;
@@ -415,6 +444,8 @@ int sock_init(struct weft *weft)
 
 void sock_fini(struct weft *weft)
 {
+	if (weft->sock)
+		timer_del(&weft->sock->put_late);
 	free(weft->sock);
 	weft->sock = NULL;
 }

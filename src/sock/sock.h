@@ -193,6 +193,10 @@ int sock_new(struct net *net, int family, int type, int protocol, struct sock **
 void sock_get(struct sock *sk);
 /* The last put releases. */
 void sock_put(struct sock *sk);
+/* The same for one that is closed, from where packets are processed: those in hand may be the
+ * namespace's, which goes with its last socket. Control. */
+void sock_put_later(struct sock *sk);
+void sock_put_late(struct weft *weft); /* now */
 /* Ends it now: leaves all tables; readers get EOF, then sock_put as usual. */
 void sock_close(struct sock *sk);
 

@@ -25,6 +25,8 @@ struct sock_core {
 	sock_ioctl_fn *dev_ioctl;
 	const struct inet_row *inet_row[INET_ROWS_MAX]; /* inet.c */
 	unsigned n_inet_rows;
+	struct cds_list_head late; /* sock.link, of closed ones: to be put */
+	struct timer put_late;
 	/* net.core */
 	int rmem_default, rmem_max, wmem_default, wmem_max, optmem_max, busy_read;
 };

@@ -171,6 +171,7 @@ void tcp_stop(struct weft *weft)
 			tcp_destroy(tp);
 	}
 	rcu_read_unlock();
+	sock_put_late(weft);
 }
 
 void tcp_fini(struct weft *weft)

@@ -8,7 +8,8 @@
  * With Fast Open (RFC 7413) and a cookie at hand, TCP_FASTOPEN_CONNECT puts the SYN off until there
  * is data to go with it: connect(2) returns 0 and defer_connect is set.
  */
-#include "tcp/tcp_core.h"
+#include "tcp/tcp_list.h"
+#include "tcp/tcp_listen.h"
 
 /* ---- bind ---- */
 
@@ -293,16 +294,20 @@ int tcp_connect(struct sock *sk, const struct sockaddr *a, size_t len)
 
 /* ---- disconnect ---- */
 
+/* Has it a peer that must be told when it ends before its time? */
+static bool needs_reset(unsigned state)
+{
+	return TCPF(state) & (TCPF(TCP_ESTABLISHED) | TCPF(TCP_CLOSE_WAIT) | TCPF(TCP_FIN_WAIT1) |
+			      TCPF(TCP_FIN_WAIT2) | TCPF(TCP_SYN_RECV));
+}
+
 /* Tells the peer, if there is one, that all is over. What so_error then says. */
 static int abort_peer(struct tcp_sock *tp, unsigned old)
 {
-	const uint32_t reset = TCPF(TCP_ESTABLISHED) | TCPF(TCP_CLOSE_WAIT) | TCPF(TCP_FIN_WAIT1) |
-			       TCPF(TCP_FIN_WAIT2) | TCPF(TCP_SYN_RECV);
-
 	if (tp->repair)
 		return ECONNABORTED;
-	if ((TCPF(old) & reset) || (tp->snd_nxt != tp->write_seq &&
-				    TCPF(old) & (TCPF(TCP_CLOSING) | TCPF(TCP_LAST_ACK)))) {
+	if (needs_reset(old) || (tp->snd_nxt != tp->write_seq &&
+				 TCPF(old) & (TCPF(TCP_CLOSING) | TCPF(TCP_LAST_ACK)))) {
 		tcp_send_active_reset(tp);
 		return ECONNRESET;
 	}
@@ -405,5 +410,29 @@ int tcp_disconnect(struct tcp_sock *tp)
 		sock_error(&tp->in.sk, err);
 	else if (tp->in.sk.wake)
 		tp->in.sk.wake(&tp->in.sk);
+	return 0;
+}
+
+int tcp_abort(struct tcp_node *n, int err)
+{
+	struct tcp_sock *tp = container_of(n, struct tcp_sock, node);
+
+	switch (n->state) {
+	case TCP_NEW_SYN_RECV:
+		tcp_req_drop(container_of(n, struct tcp_req, node));
+		return 0;
+	case TCP_TIME_WAIT:
+		tcp_tw_end(container_of(n, struct tcp_tw, node));
+		return 0;
+	case TCP_CLOSE:
+		return -ENOENT;
+	case TCP_LISTEN:
+		tcp_set_state(tp, TCP_CLOSE);
+		tcp_listen_stop(tp);
+		break;
+	}
+	if (needs_reset(n->state))
+		tcp_send_active_reset(tp);
+	tcp_done_error(tp, err);
 	return 0;
 }

@@ -21,7 +21,8 @@
  *   tcp_send.c      the application's writes and reads, shutdown, close
  *   tcp_timer.c     timers
  *   tcp_cc*.c       congestion control; tcp_rate.c delivery rate
- *   tcp_option.c    setsockopt and getsockopt; tcp_info.c TCP_INFO and /proc
+ *   tcp_option.c    setsockopt and getsockopt; tcp_info.c TCP_INFO
+ *   tcp_list.c      connections in /proc and NETLINK_SOCK_DIAG
  *   tcp_errq.c      zero-copy notices and time stamps of what is sent
  *   tcp_metrics.c   what is remembered of a peer
  *   tcp_sysctl.c    net.ipv4.tcp_*
@@ -269,6 +270,7 @@ void tcp_req_input(struct worker *w, struct tcp_req *r, struct netdev *dev, stru
 		   struct tcp_rx *rx);
 /* An ICMP error about a request's SYN-ACK, which had this sequence number. */
 void tcp_req_error(struct tcp_req *r, uint32_t seq, uint8_t type, uint8_t code);
+/* Connections that no program has taken yet; how many may be. */
 unsigned tcp_accept_queue_len(const struct tcp_sock *tp);
 unsigned tcp_listen_backlog(const struct tcp_sock *tp);
 /* A Fast Open child is established; it, or any child, has gone. */

@@ -269,7 +269,7 @@ void tcp_rcv(struct tcp_sock *tp, struct netdev *dev, struct pkt *p, struct tcp_
 			pkt_drop(tp->w, p, DROP_TCP_FLAGS);
 		}
 	}
-	sock_put(&tp->in.sk);
+	sock_put_later(&tp->in.sk);
 }
 
 /* ---- whose is it? ---- */

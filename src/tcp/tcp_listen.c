@@ -95,7 +95,7 @@ void tcp_accept_add(struct tcp_sock *listener, struct tcp_sock *child)
 
 unsigned tcp_accept_queue_len(const struct tcp_sock *tp)
 {
-	return tp->listen ? tp->listen->n_children : 0;
+	return tp->listen ? tp->listen->n_children + tp->in.sk.accept_handed : 0;
 }
 
 unsigned tcp_listen_backlog(const struct tcp_sock *tp)

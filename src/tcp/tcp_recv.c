@@ -3,6 +3,7 @@
  * (peek) and given up when they have been read (consume); urgent data stands between (tcp(7)).
  */
 #include "tcp/tcp_data.h"
+#include "tcp/tcp_listen.h"
 #include "tcp/tcp_output.h"
 #include "tcp/tcp_rcvq.h"
 
@@ -181,7 +182,7 @@ uint32_t tcp_poll(const struct sock *sk)
 	uint32_t state = tp->node.state, mask = 0;
 
 	if (state == TCP_LISTEN)
-		return tcp_accept_queue_len(tp) ? SOCK_POLL_IN : 0;
+		return tp->listen && tp->listen->n_children ? SOCK_POLL_IN : 0;
 	if (sk->shut == 3 || state == TCP_CLOSE)
 		mask |= SOCK_POLL_HUP;
 	if (sk->shut & 1)

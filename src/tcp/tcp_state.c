@@ -69,7 +69,7 @@ void tcp_destroy(struct tcp_sock *tp)
 	tcp_hash_del(core, &tp->node);
 	if (tp->port)
 		tcp_port_put(tp);
-	sock_put(&tp->in.sk);
+	sock_put_later(&tp->in.sk);
 }
 
 void tcp_done_error(struct tcp_sock *tp, int err)

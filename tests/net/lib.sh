@@ -95,3 +95,11 @@ ns() {
 		ok ip -n "$n" link set lo up
 	done
 }
+
+# ss_is LINES SS-OPTIONS...: state, own and other address of what ss(8) shows, in any order
+ss_is() {
+	want=$(printf '%s\n' "$1" | sort)
+	shift
+	got=$(ss -Hn "$@" 2>&1 | awk '{print $1, $4, $5}' | sort)
+	[ "$got" = "$want" ] || fail "ss $* shows '$got', not '$want'"
+}

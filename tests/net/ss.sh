@@ -31,35 +31,25 @@ PY
 pid=$!
 soon test -e "$tmp/ready"
 
-# fields SS-OPTIONS...: state, own and other address of what is shown
-fields() {
-	ss -Hn "$@" 2>&1 | awk '{print $1, $4, $5}' | sort
-}
-is() {
-	want=$1
-	shift
-	got=$(fields "$@")
-	[ "$got" = "$want" ] || fail "ss $* shows '$got', not '$want'"
-}
 A='UNCONN 127.0.0.1:7001 0.0.0.0:*'
 B='ESTAB 127.0.0.2:7002 127.0.0.1:7001'
 
-is "$B
+ss_is "$B
 $A" -ua
-is "$A" -ul
+ss_is "$A" -ul
 says '127.0.0.2:7002' ss -Hun state established dst 127.0.0.1
 silent '127.0.0.1:7001    ' ss -Hun state established
-is "$A" -ua 'sport = :7001'
-is "$B" -ua 'dport = :7001'
-is "$B" -ua 'sport > :7001'
-is "$A" -ua 'sport < :7002 and src 127.0.0.0/8'
-is "$B
+ss_is "$A" -ua 'sport = :7001'
+ss_is "$B" -ua 'dport = :7001'
+ss_is "$B" -ua 'sport > :7001'
+ss_is "$A" -ua 'sport < :7002 and src 127.0.0.0/8'
+ss_is "$B
 $A" -ua 'sport = :7001 or dport = :7001'
-is "$A" -ua 'not dport = :7001'
-is "$B" -ua 'dst 127.0.0.0/31'
-is "" -ua 'src 10.0.0.0/8'
-is "" -ua 'dev lo'
-is "" -ta
+ss_is "$A" -ua 'not dport = :7001'
+ss_is "$B" -ua 'dst 127.0.0.0/31'
+ss_is "" -ua 'src 10.0.0.0/8'
+ss_is "" -ua 'dev lo'
+ss_is "" -ta
 says 'UNCONN 0 ' ss -wan
 says 'icmp' ss -wa
 says 'p_dgr' ss -0 -e

@@ -6,6 +6,7 @@ import resource
 import select
 import signal
 import socket
+import subprocess
 import sys
 import time
 
@@ -67,6 +68,8 @@ for _ in range(N // EACH):
 accepted = [l.accept()[0] for _ in range(N)]
 print(len(accepted), "connections,", fds() - before, "descriptors of the daemon,",
       pages() * 4096 // 1024 // 1024, "MiB")
+shown = subprocess.run(["ss", "-Htn"], stdout=subprocess.PIPE, check=True).stdout.splitlines()
+assert len(shown) == 2 * N, f"ss shows {len(shown)}"
 time.sleep(1)
 busy = cpu()
 time.sleep(2)
