@@ -20,6 +20,7 @@
  *   ioctl.c   ioctl and its flattening
  *   ring.c    mmap of packet rings
  *   ifname.c  if_nametoindex, getifaddrs and theirs, which the C library would do by itself
+ *   names.c   getaddrinfo and theirs: over weft
  *   the rest  files, namespaces, exec
  *
  * Rules for all of it:

@@ -18,3 +18,32 @@ says 192.0.2.3 $dig +short -b 10.1.0.1 c.x.test
 # too long for a datagram of 512 bytes: it asks again over TCP
 says 00000001 $dig +short +noedns long.test TXT
 says REFUSED $dig other.test
+
+# programs that leave it to the C library: the servers of resolv.conf, over weft
+printf 'nameserver 10.1.0.2\nsearch x.test\n' >"$tmp/resolv.conf"
+cat >"$tmp/names.sh" <<'SH'
+mount --bind "$1/resolv.conf" /etc/resolv.conf || exit 77
+getent ahosts a.x.test
+getent hosts b
+getent ahosts localhost
+curl -sS --connect-timeout 1 http://z.x.test/ 2>&1
+/usr/bin/python3 - <<'PY'
+import socket
+print("python", socket.gethostbyname_ex("c.x.test")[2],
+      [a[4] for a in socket.getaddrinfo("d.x.test", "http", type=socket.SOCK_STREAM,
+                                         flags=socket.AI_ADDRCONFIG)])
+PY
+getent hosts no.such.test || echo "no such name: $?"
+echo "nameserver 10.9.9.9" >"$1/resolv.conf"
+timeout 5 getent hosts a.x.test || echo "no server: $?"
+SH
+code=0
+ip netns exec a unshare -rm sh "$tmp/names.sh" "$tmp" >"$tmp/names" 2>&1 || code=$?
+[ $code -ne 77 ] || skip "no mount over resolv.conf here"
+says '192.0.2.3       STREAM a.x.test' cat "$tmp/names"
+says '192.0.2.3       b.x.test' cat "$tmp/names"
+says '127.0.0.1       STREAM localhost' cat "$tmp/names"
+says 'Failed to connect to z.x.test port 80' cat "$tmp/names"
+says "python ['192.0.2.3'] [('192.0.2.3', 80)]" cat "$tmp/names"
+says 'no such name: 2' cat "$tmp/names"
+says 'no server: 2' cat "$tmp/names"

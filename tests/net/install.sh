@@ -23,7 +23,7 @@ libdir=$prefix/$(option libdir)
 weft=$prefix/bin/weft
 
 for f in "$weft" "$prefix/libexec/weft/weftd" "$prefix/libexec/weft/weft-bench" \
-	"$libdir/libweft-shim.so" "$libdir/libweft.so.0" "$libdir/libweft.so" \
+	"$libdir/libweft-shim.so" "$libdir/libnss_weft.so.2" "$libdir/libweft.so.0" "$libdir/libweft.so" \
 	"$libdir/pkgconfig/libweft.pc" "$prefix/include/libweft.h" \
 	"$prefix/share/man/man1/weft.1" "$prefix/share/man/man8/weftd.8" \
 	"$prefix/share/man/man3/libweft.3" "$prefix/share/doc/weft/README.md" \
