@@ -230,9 +230,13 @@ static int op_ioctl(struct call *k)
 
 static int op_shutdown(struct call *k)
 {
-	int how = (int)k->req->arg0;
+	int how = (int)k->req->arg0, err;
 
-	return k->end->stream ? stream_shutdown(k->end, how) : sock_shutdown(k->sk, how);
+	if (!k->end->stream)
+		return sock_shutdown(k->sk, how);
+	err = stream_shutdown(k->end, how);
+	daemon_settle(k->d); /* a peer over lo has seen it when the call returns */
+	return err;
 }
 
 static int op_listen(struct call *k)

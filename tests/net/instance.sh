@@ -89,7 +89,7 @@ for how in "python3 $tmp/wait.py udp recv" "python3 $tmp/wait.py udp poll" \
 	"python3 $tmp/wait.py netlink recv" "python3 $tmp/wait.py netlink epoll" \
 	"python3 $tmp/wait.py packet poll" "python3 $tmp/wait.py raw recv" \
 	"ip monitor" "tcpdump -i mark -w /dev/null" "tcpdump -n -i mark" \
-	"sh -c 'sleep 3; ip link'" "sh -c 'sleep 3; cat /proc/net/dev'"; do
+	"sh -c 'sleep 6; ip link'" "sh -c 'sleep 6; cat /proc/net/dev'"; do
 	eval "set -- $how"
 	(
 		code=0
