@@ -259,7 +259,8 @@ void tcp_core_defaults(struct tcp_core *core)
 	while (entries < 524288 && entries < 8ULL * pool_size(core->weft->pool))
 		entries *= 2;
 	core->ehash_entries = entries;
-	core->max_orphans = (int)(entries / 2);
+	/* each holds at least the packet that its peer does not acknowledge */
+	core->max_orphans = (int)MIN(entries / 2, pool_size(core->weft->pool) / 4);
 	for (unsigned i = 0; (ops = cc_at(i)); i++)
 		core->cc_unrestricted |= (uint32_t)ops->non_restricted << i;
 }
