@@ -231,6 +231,5 @@ API enum nss_status _nss_weft_gethostbyaddr_r(const void *addr, socklen_t len, i
 					      struct hostent *result, char *buf, size_t room,
 					      int *errnop, int *h_errnop)
 {
-	return _nss_weft_gethostbyaddr2_r(addr, len, af, result, buf, room, errnop, h_errnop,
-					  NULL);
+	return _nss_weft_gethostbyaddr2_r(addr, len, af, result, buf, room, errnop, h_errnop, NULL);
 }
