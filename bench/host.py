@@ -200,12 +200,16 @@ class KernelSide(Side):
 
 
 class WeftSide(Side):
-    def __init__(self):
+    """fault: options of a bad link towards the sink, which f0 then is."""
+
+    def __init__(self, fault=None):
         super().__init__("w", "wg0", "ws0")
-        inside = (f"{WEFT} tap add t0 host wg0; {WEFT} tap add t1 host ws0\n" +
-                  ROUTER.format("t0", "t1", NOBODY) + "exec sleep 600\n")
-        self.run = subprocess.Popen(["ip", "netns", "exec", self.router, WEFT, "run", "sh", "-c",
-                                     inside], stdout=subprocess.PIPE, text=True)
+        inside = f"{WEFT} tap add t0 host wg0; {WEFT} tap add t1 host ws0\n"
+        if fault:
+            inside += f"{WEFT} fault add f0 on t1 {fault}; ip link set t1 up\n"
+        inside += ROUTER.format("t0", "f0" if fault else "t1", NOBODY) + "exec sleep 600\n"
+        self.run = subprocess.Popen(["ip", "netns", "exec", self.router, WEFT, "run", "-n", TAG,
+                                     "sh", "-c", inside], stdout=subprocess.PIPE, text=True)
         self.mac = self.run.stdout.readline().strip()
         if not self.mac:
             self.close()
@@ -247,7 +251,52 @@ def bench_tap():
     return None
 
 
-BENCHES = {"netns": bench_netns, "idle": bench_idle, "forward-host": bench_tap}
+# ---- congestion control beside the kernel's ----
+#
+# Ten connections at once from gen's kernel, through weft's bad link, to sink's kernel; then the same
+# from weft's own stack over the same link.
+
+LOSS_CASES = (("1", "10"), ("0.1", "10"))  # %, ms one way
+
+
+def goodput(words):
+    out = json.loads(sh(*words, "iperf3", "-c", "10.2.0.2", "-C", "cubic", "-P", "10", "-t", "20",
+                        "-J").stdout)
+    return out["end"]["sum_received"]["bits_per_second"] / 1e6
+
+
+def bench_cubic():
+    """Goodput of CUBIC where packets are lost: weft's beside the kernel's, over one link."""
+    if os.geteuid() != 0:
+        return skip("cubic: needs root to make namespaces of the host")
+    for loss, delay in LOSS_CASES:
+        weft = WeftSide(f"loss {loss} delay {delay} limit 100000")
+        try:
+            sh("ip", "-n", weft.gen, "route", "add", "default", "via", "10.1.0.1")
+            sh("ip", "-n", weft.sink, "route", "add", "default", "via", "10.2.0.1")
+            # the bad link's address for the sink is the real one here
+            sh(WEFT, "run", "-n", TAG, "ip", "neigh", "del", "10.2.0.2", "dev", "f0")
+            sh(WEFT, "run", "-n", TAG, "sysctl", "-qw", "net.ipv4.tcp_no_metrics_save=1")
+            sh("ip", "netns", "exec", weft.gen, "sysctl", "-qw", "net.ipv4.tcp_no_metrics_save=1")
+            with subprocess.Popen(["ip", "netns", "exec", weft.sink, "iperf3", "-s"],
+                                  stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL) as server:
+                time.sleep(0.5)
+                try:
+                    ours, theirs = [], []
+                    for _ in range(2):
+                        theirs.append(goodput(["ip", "netns", "exec", weft.gen]))
+                        ours.append(goodput([WEFT, "run", "-n", TAG]))
+                finally:
+                    server.terminate()
+            emit("cubic", f"{loss} % loss, {delay} ms, 10 connections", "goodput", "Mbit/s", ours,
+                 "host kernel", theirs)
+        finally:
+            weft.close()
+    return None
+
+
+BENCHES = {"cubic": bench_cubic, "netns": bench_netns, "idle": bench_idle, "forward-host": bench_tap}
 for name, bench in BENCHES.items():
     if not CASES or name in CASES:
         try:

@@ -77,6 +77,23 @@ static inline void stack_up(struct netdev *dev, bool on)
 	assert_int_equal(netdev_set_flags(dev, on ? IFF_UP : 0, IFF_UP, NULL), 0);
 }
 
+/* f0, a bad link on v0: the parameters of the driver (drivers/fault). */
+struct stack_fault {
+	uint32_t loss, dup, reorder, corrupt, delay, jitter, limit, direction;
+	uint64_t seed;
+};
+
+static inline struct netdev *stack_fault(struct stack *s, const struct stack_fault *a)
+{
+	const struct dev_new n = {
+		.net = s->a, .name = "f0", .link = s->v0, .params = a, .given = {0x1ff /* all */}};
+	struct netdev *f0;
+
+	assert_int_equal(dev_create(s->weft->dev, &fault_kind, &n, &f0, NULL), 0);
+	stack_up(f0, true);
+	return f0;
+}
+
 static inline int stack_setup(void **state)
 {
 	struct weft_config c = {.seed = 1,

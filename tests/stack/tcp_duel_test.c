@@ -15,7 +15,6 @@
 
 #include <errno.h>
 
-#include "drivers/fault/fault.h"
 #include "tcp/tcp_audit.h"
 
 #define RUNS	 40
@@ -25,13 +24,6 @@
 #define MS	 NSEC_PER_MSEC
 #define N_URGENT 64
 #define CHUNK	 70000
-
-/* as the parameters of the driver */
-struct fault_args {
-	uint32_t loss, dup, reorder, corrupt, delay, jitter, limit, direction;
-	uint64_t seed;
-};
-#define FAULT_ALL 0x1ff
 
 struct end {
 	struct sock *sk;
@@ -132,23 +124,17 @@ static void link_up(struct duel *d)
 	d->bad_link = below(d, 5) != 0;
 	if (d->bad_link) {
 		unsigned rate = below(d, 3) ? 20000 : 100000;
-		struct fault_args a = {.loss = below(d, rate),
-				       .dup = below(d, rate),
-				       .reorder = below(d, rate),
-				       .corrupt = below(d, rate / 4),
-				       .delay = below(d, 3) ? below(d, 40000) : 0,
-				       .jitter = below(d, 2) ? below(d, 10000) : 0,
-				       .limit = 1000,
-				       .direction = 3,
-				       .seed = d->seed};
+		const struct stack_fault a = {.loss = below(d, rate),
+					      .dup = below(d, rate),
+					      .reorder = below(d, rate),
+					      .corrupt = below(d, rate / 4),
+					      .delay = below(d, 3) ? below(d, 40000) : 0,
+					      .jitter = below(d, 2) ? below(d, 10000) : 0,
+					      .limit = 1000,
+					      .direction = 3,
+					      .seed = d->seed};
 
-		n = (struct dev_new){.net = s->a,
-				     .name = "f0",
-				     .link = s->v0,
-				     .params = &a,
-				     .given = {FAULT_ALL}};
-		assert_int_equal(dev_create(s->weft->dev, &fault_kind, &n, &d->f0, NULL), 0);
-		stack_up(d->f0, true);
+		d->f0 = stack_fault(s, &a);
 	}
 	stack_addr(d->f0, "10.0.0.1");
 	stack_addr(s->v1, "10.0.0.2");
