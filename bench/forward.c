@@ -262,6 +262,7 @@ static void measure_stages(const struct bench_options *o, struct forward *f)
 
 	if (!pieces)
 		die("out of memory");
+	f->bed.w->count_cycles = true;
 	for (unsigned i = 0; i < N_PACKETS / BATCH_MAX; i++) {
 		batch_init(&b);
 		while (b.n < BATCH_MAX)
@@ -275,6 +276,7 @@ static void measure_stages(const struct bench_options *o, struct forward *f)
 		pkt_free_bulk(&f->bed.w->cache, &f->sent);
 		rcu_quiescent_state();
 	}
+	f->bed.w->count_cycles = false;
 	for (unsigned s = 1; s < N_STAGES; s++) {
 		double v;
 		char name[96];

@@ -127,6 +127,7 @@ static int open_all(struct daemon *d, const struct options *o)
 		.now = clock_mono(),
 		.wall = clock_wall_offset(),
 		.spin_ns = SPIN,
+		.count_cycles = true,
 	};
 	int err = signals_open(d);
 

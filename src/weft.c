@@ -80,6 +80,7 @@ static int workers_init(struct weft *weft)
 			return err;
 		}
 		w->wall = weft->config.wall;
+		w->count_cycles = weft->config.count_cycles;
 		w->key = weft->key;
 		w->backlog_run = netdev_backlog_run;
 		weft->worker[i] = w;

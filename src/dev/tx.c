@@ -87,12 +87,15 @@ static void finish_batch(struct worker *w, struct netdev *dev, struct batch *b, 
 	b->n = 0;
 }
 
-static bool plain(const struct batch *b)
+/* Does no packet ask for what the device does not do? */
+static bool plain(const struct netdev *dev, const struct batch *b)
 {
+	unsigned ours = (dev->features & DEV_F_TX_CSUM ? 0 : PKT_CSUM_PARTIAL) |
+			(dev->features & DEV_F_VLAN_TX ? 0 : PKT_VLAN);
 	unsigned asks = 0;
 
 	for (unsigned i = 0; i < b->n; i++)
-		asks |= (b->p[i]->flags & (PKT_CSUM_PARTIAL | PKT_VLAN)) | b->p[i]->gso;
+		asks |= (b->p[i]->flags & ours) | b->p[i]->gso;
 	return !asks;
 }
 
@@ -126,7 +129,7 @@ void netdev_xmit(struct worker *w, struct netdev *dev, struct batch *b)
 		}
 	}
 	enum stage prev = stage_enter(w, STAGE_DRIVER_TX, b->n);
-	if (likely(plain(b))) {
+	if (likely(plain(dev, b))) {
 		dev->ops->xmit(w, dev, b);
 	} else {
 		struct batch out;

@@ -43,8 +43,10 @@ static void ip4_event(void *arg, const struct event *e)
 	case EVENT_DEV_ADDR:
 	case EVENT_DEV_NAME:
 		/* While a namespace is made or ends, its devices speak no IPv4. */
-		if (e->net->ip4)
-			ip4_dev_event(core, e);
+		if (!e->net->ip4)
+			break;
+		ip4_dev_event(core, e);
+		e->net->ip4->routes->dev_gen++;
 		break;
 	case EVENT_NEIGH_DEL:
 		forget_neigh(core, e->obj);

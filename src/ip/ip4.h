@@ -280,6 +280,16 @@ struct route_result {
 
 /* The route of a packet that starts here. Returns res->err. Worker or control, RCU. */
 int route4_output(struct net *net, const struct flow4 *fl, struct route_result *res);
+/* The same for who asks for one flow again and again: the answer is kept until something changes,
+ * for a millisecond at most. Zeroed at first. 0 with c->res, or -errno. Control. */
+struct route_cache {
+	struct flow4 fl;
+	struct route_result res;
+	uint32_t gen;
+	uint64_t until; /* ns; 0: none */
+};
+int route4_output_again(struct net *net, const struct flow4 *fl, struct route_cache *c,
+			uint64_t now);
 /* The route of a packet that came in on iif (route get ... iif; slow twin of ip4_input). */
 int route4_input(struct net *net, const struct flow4 *fl, struct netdev *in,
 		 struct route_result *res);

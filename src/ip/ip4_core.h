@@ -79,7 +79,7 @@ struct route4_tables {
 	uint32_t n_tos;		  /* routes with a TOS: the digest does not know them */
 	struct cds_list_head tables;
 	struct route4_table *local, *main, *dflt; /* always there */
-	uint32_t seq, pmtu_gen;
+	uint32_t seq, pmtu_gen, dev_gen;
 	struct pmtu_cache *pmtu;
 };
 

@@ -335,6 +335,24 @@ int route4_output(struct net *net, const struct flow4 *fl, struct route_result *
 	return res->err;
 }
 
+int route4_output_again(struct net *net, const struct flow4 *fl, struct route_cache *c,
+			uint64_t now)
+{
+	uint32_t gen = route4_gen(net);
+	int err;
+
+	if (likely(now < c->until && c->gen == gen && !memcmp(&c->fl, fl, sizeof(*fl))))
+		return 0;
+	c->until = 0;
+	err = route4_output(net, fl, &c->res);
+	if (err)
+		return err;
+	c->fl = *fl;
+	c->gen = gen;
+	c->until = now + NSEC_PER_MSEC;
+	return 0;
+}
+
 /* ---- packets that came in ---- */
 
 /* Is there a way back to saddr, and does it begin on `in`? */

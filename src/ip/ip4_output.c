@@ -70,7 +70,7 @@ static void finish(struct worker *w, struct netdev *dev, struct pkt *p, uint32_t
 	struct batch b;
 
 	if (!n)
-		n = neigh_lookup(&ip4_core(dev->net)->arp, dev, &key);
+		n = neigh_lookup_one(w, &ip4_core(dev->net)->arp, dev, &key);
 	if (n && fi && fi->nh.gateway && fi->nh.neigh != n && !w->id && !fi->dead)
 		fib_info_set_neigh(fi, n);
 	if (likely(n && rcu_dereference(n->hh))) {
@@ -201,11 +201,10 @@ int ip4_output(struct worker *w, struct net *net, const struct route_result *res
 	return 0;
 }
 
-/* The route of tx: given, or looked up into *own. NULL with *err. */
-static const struct route_result *tx_route(const struct ip4_tx *tx, uint32_t daddr,
-					   struct route_result *own, int *err)
+static const struct route_result *find_route(const struct ip4_tx *tx, uint32_t daddr,
+					     struct route_result *own, int *err)
 {
-	struct flow4 fl = {
+	const struct flow4 fl = {
 		.daddr = daddr,
 		.saddr = tx->saddr,
 		.mark = tx->mark,
@@ -215,11 +214,15 @@ static const struct route_result *tx_route(const struct ip4_tx *tx, uint32_t dad
 		.scope = tx->dontroute ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE,
 	};
 
-	if (tx->route)
-		return tx->route;
-	memset(own, 0, sizeof(*own));
 	*err = route4_output(tx->net, &fl, own);
 	return *err ? NULL : own;
+}
+
+/* The route of tx: given, or looked up into *own. NULL with *err. */
+static inline const struct route_result *tx_route(const struct ip4_tx *tx, uint32_t daddr,
+						  struct route_result *own, int *err)
+{
+	return likely(tx->route) ? tx->route : find_route(tx, daddr, own, err);
 }
 
 static uint8_t tx_ttl(const struct ip4_tx *tx, const struct route_result *res)

@@ -554,7 +554,8 @@ uint32_t route4_gen(const struct net *net)
 	const struct route4_tables *t = net->ip4->routes;
 
 	return READ_ONCE(((struct route4_tables *)t)->seq) +
-	       READ_ONCE(((struct route4_tables *)t)->pmtu_gen);
+	       READ_ONCE(((struct route4_tables *)t)->pmtu_gen) +
+	       READ_ONCE(((struct route4_tables *)t)->dev_gen);
 }
 
 bool route4_table_there(const struct net *net, uint32_t table)

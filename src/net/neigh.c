@@ -126,6 +126,7 @@ void neigh_del(struct neigh *n)
 	if (n->dead)
 		return;
 	htab_del(&t->hash, n->hash, n);
+	__atomic_fetch_add(&t->gen, 1, __ATOMIC_RELEASE);
 	timer_del(&n->timer);
 	gc_unlink(n);
 	cds_list_del_init(&n->dev_link);
@@ -371,6 +372,7 @@ int neigh_table_init(struct neigh_table *t, const struct neigh_ops *ops, struct 
 {
 	memset(t, 0, sizeof(*t));
 	t->ops = ops;
+	t->gen = 1;
 	t->weft = weft;
 	t->w0 = w0;
 	t->events = events;

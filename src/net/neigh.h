@@ -131,12 +131,22 @@ struct neigh_ops {
 	void (*proxy_redo)(struct worker *w, struct pkt *p);
 };
 
+/* What a worker found last: packets to one next hop leave in a row. */
+struct neigh_found {
+	uint64_t gen; /* 0: nothing */
+	const struct netdev *dev;
+	struct neigh *n;
+	uint32_t key;
+};
+
 struct neigh_table {
 	const struct neigh_ops *ops;
 	struct weft *weft;
 	struct worker *w0;
 	struct event_chain *events;
 	struct htab hash;
+	uint64_t gen; /* atomic: what was found before an entry went is found anew */
+	struct neigh_found found[WORKERS_MAX];
 	struct cds_list_head parms; /* all, defaults included */
 	struct cds_list_head proxies;
 	struct cds_list_head gc_list; /* oldest first; not PERMANENT, not extern learned */
@@ -289,6 +299,26 @@ static inline struct neigh *neigh_lookup(struct neigh_table *t, const struct net
 					 const void *key)
 {
 	return neigh_find(t, neigh_hash(t, dev, key), dev, key);
+}
+
+/* The same for a packet alone. */
+static inline struct neigh *neigh_lookup_one(struct worker *w, struct neigh_table *t,
+					     const struct netdev *dev, const void *key)
+{
+	struct neigh_found *found = &t->found[w->id];
+	uint64_t gen = __atomic_load_n(&t->gen, __ATOMIC_ACQUIRE);
+	struct neigh *n;
+	uint32_t a;
+
+	if (unlikely(t->ops->key_len != sizeof(a)))
+		return neigh_lookup(t, dev, key);
+	memcpy(&a, key, sizeof(a));
+	if (likely(found->gen == gen && found->dev == dev && found->key == a))
+		return found->n;
+	n = neigh_lookup(t, dev, key);
+	if (n)
+		*found = (struct neigh_found){gen, dev, n, a};
+	return n;
 }
 
 /* A packet that has a valid entry: puts the header in front and marks the use. Workers. False when

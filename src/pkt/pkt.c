@@ -131,6 +131,12 @@ int pkt_append(struct pool_cache *c, struct pkt *p, const void *data, size_t len
 
 	if (len > PKT_MAX_TOTAL || p->total + len > PKT_MAX_TOTAL)
 		return -EMSGSIZE;
+	if (likely(!p->seg && pkt_private(p) && len <= pkt_tailroom(p))) {
+		memcpy(pkt_data(p) + p->len, from, len);
+		p->len = (uint16_t)(p->len + len);
+		p->total += (uint32_t)len;
+		return 0;
+	}
 	struct pkt *s = last_segment(p);
 	while (len) {
 		unsigned room = pkt_private(s) ? pkt_tailroom(s) : 0;

@@ -135,17 +135,16 @@ static void account(struct worker *w, uint64_t t0, unsigned n)
 {
 	if (!n)
 		return;
-	uint64_t t = cycles();
 	w->stages[STAGE_IDLE].calls++;
 	w->stages[STAGE_IDLE].packets += n;
-	w->stages[STAGE_IDLE].cycles += t - w->stage_t0;
-	w->stage_t0 = t;
-	w->busy_cycles += t - t0;
+	stage_mark(w);
+	if (w->count_cycles)
+		w->busy_cycles += w->stage_t0 - t0;
 }
 
 unsigned worker_step(struct worker *w, uint64_t now)
 {
-	uint64_t t0 = cycles();
+	uint64_t t0 = w->count_cycles ? cycles() : 0;
 	unsigned n = 0;
 
 	w->now = now;
@@ -282,7 +281,7 @@ void worker_fd_del(struct worker *w, struct worker_fd *f)
 unsigned worker_run_fds(struct worker *w)
 {
 	struct epoll_event ev[FDS_BATCH];
-	uint64_t t0 = cycles();
+	uint64_t t0 = w->count_cycles ? cycles() : 0;
 	unsigned done = 0;
 	int n = epoll_wait(w->epfd, ev, FDS_BATCH, 0);
 

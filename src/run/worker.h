@@ -90,6 +90,7 @@ struct worker {
 	struct hash_key key; /* the instance's */
 
 	/* stage accounting: cycles go to the innermost stage */
+	bool count_cycles; /* weft_config's */
 	uint64_t stage_t0;
 	enum stage stage_cur;
 	struct stage_count stages[N_STAGES];
@@ -176,12 +177,22 @@ int64_t clock_wall_offset(void);
 
 /* ---- stage accounting ---- */
 
+/* What has passed since the last mark belongs to the stage that is entered or left now. */
+static inline void stage_mark(struct worker *w)
+{
+	if (!w->count_cycles)
+		return;
+	uint64_t t = cycles();
+
+	w->stages[w->stage_cur].cycles += t - w->stage_t0;
+	w->stage_t0 = t;
+}
+
 static inline enum stage stage_enter(struct worker *w, enum stage s, unsigned n)
 {
 	enum stage prev = w->stage_cur;
-	uint64_t t = cycles();
-	w->stages[prev].cycles += t - w->stage_t0;
-	w->stage_t0 = t;
+
+	stage_mark(w);
 	w->stage_cur = s;
 	w->stages[s].calls++;
 	w->stages[s].packets += n;
@@ -190,9 +201,7 @@ static inline enum stage stage_enter(struct worker *w, enum stage s, unsigned n)
 
 static inline void stage_leave(struct worker *w, enum stage prev)
 {
-	uint64_t t = cycles();
-	w->stages[w->stage_cur].cycles += t - w->stage_t0;
-	w->stage_t0 = t;
+	stage_mark(w);
 	w->stage_cur = prev;
 }
 
@@ -201,7 +210,8 @@ static inline void stage_cancel(struct worker *w, enum stage prev)
 {
 	w->stages[w->stage_cur].calls--;
 	w->stage_cur = prev;
-	w->stage_t0 = cycles();
+	if (w->count_cycles)
+		w->stage_t0 = cycles();
 }
 
 /* ---- drops and traces ---- */

@@ -67,6 +67,8 @@ void inet_sock_init(struct inet_sock *in)
 void inet_sock_release(struct inet_sock *in)
 {
 	ip_mc_release(in);
+	free(in->way);
+	in->way = NULL;
 }
 
 /* ---- names ---- */

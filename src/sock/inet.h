@@ -70,6 +70,7 @@ struct inet_sock {
 	uint32_t port_range; /* IP_LOCAL_PORT_RANGE: low | high << 16 */
 	uint8_t opt_len;
 	uint8_t opt[40];
+	struct route_cache *way;      /* of the last datagram; NULL: none was sent */
 	struct cds_list_head members; /* struct inet_member */
 	unsigned n_members;
 };

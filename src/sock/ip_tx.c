@@ -25,6 +25,7 @@ static int read_name(struct inet_tx *t, const struct inet_sock *in, const struct
 		return -EAFNOSUPPORT;
 	t->daddr = sin->sin_addr.s_addr;
 	t->dport = sin->sin_port;
+	t->connected = false;
 	return 0;
 }
 
@@ -92,7 +93,7 @@ int inet_tx_init(struct inet_tx *t, struct inet_sock *in, const struct sock_msg 
 	struct ip4_tx *tx = &t->tx;
 	int err;
 
-	memset(t, 0, sizeof(*t));
+	t->tx = (struct ip4_tx){0};
 	if (m->flags & MSG_OOB)
 		return -EOPNOTSUPP;
 	err = read_name(t, in, m);
@@ -126,12 +127,15 @@ int inet_tx_init(struct inet_tx *t, struct inet_sock *in, const struct sock_msg 
 		.sport = in->sport,
 		.dport = t->dport,
 	};
-	err = route4_output(sk->net, &fl, &t->res);
+	if (unlikely(!in->way) && !(in->way = calloc(1, sizeof(*in->way))))
+		return -ENOBUFS;
+	err = route4_output_again(sk->net, &fl, in->way, sk->weft->worker[0]->now);
 	if (err) {
 		if (err == -ENETUNREACH)
 			ip4_mib(sk->net, sk->weft->worker[0])[MIB_Ip_OutNoRoutes]++;
 		return err;
 	}
+	t->res = in->way->res;
 	if (t->res.type == RTN_BROADCAST && !sk->broadcast)
 		return -EACCES;
 	t->saddr = t->saddr ? t->saddr : t->res.saddr;
@@ -172,14 +176,15 @@ int inet_tx_size(struct inet_tx *t, struct inet_sock *in, size_t len)
 
 struct pkt *inet_tx_pkt(struct inet_sock *in, size_t head, const void *data, size_t len)
 {
-	static const uint8_t zero[64];
 	struct worker *w = in->sk.weft->worker[0];
 	struct pkt *p = pkt_new(w);
 
 	if (!p)
 		return NULL;
-	if ((head && pkt_append(&w->cache, p, zero, MIN(head, sizeof(zero)))) ||
-	    (len && pkt_append(&w->cache, p, data, len))) {
+	memset(pkt_data(p), 0, head);
+	p->len = (uint16_t)head;
+	p->total = (uint32_t)head;
+	if (len && pkt_append(&w->cache, p, data, len)) {
 		pkt_free(&w->cache, p);
 		return NULL;
 	}

@@ -24,10 +24,8 @@ struct conn_key {
 uint64_t tcp_conn_hash(const struct tcp_core *core, const struct net *net, uint32_t laddr,
 		       uint16_t lport, uint32_t raddr, uint16_t rport)
 {
-	const uint64_t v[3] = {net->ino, (uint64_t)laddr << 32 | raddr,
-			       (uint64_t)lport << 16 | rport};
-
-	return siphash(v, sizeof(v), &core->weft->key);
+	return hash_pair((uint64_t)laddr << 32 | raddr,
+			 net->ino << 32 | (uint32_t)lport << 16 | rport, &core->weft->key);
 }
 
 static int bound_if(const struct tcp_node *n)

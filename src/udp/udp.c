@@ -168,6 +168,11 @@ static struct cbpf **udp_reuse_prog(struct sock *sk)
 	return g ? &g->prog : NULL;
 }
 
+static void udp_rebind(struct sock *sk)
+{
+	udp_changed(sk->weft->udp);
+}
+
 static const struct sock_ops udp_ops = {
 	.size = sizeof(struct udp_sock),
 	.init = udp_sock_init,
@@ -182,6 +187,7 @@ static const struct sock_ops udp_ops = {
 	.shutdown = inet_shutdown,
 	.abort = udp_abort,
 	.reuse_prog = udp_reuse_prog,
+	.rebind = udp_rebind,
 };
 
 static const struct inet_row udp_row = {
@@ -204,7 +210,7 @@ struct sock *udp_find(struct net *net, uint32_t laddr, uint16_t lport, uint32_t 
 				   .rport = rport,
 				   .lport = lport,
 				   .ifindex = ifindex};
-	struct udp_sock *us = udp_lookup(net->weft->udp, &f, &net->weft->key, NULL);
+	struct udp_sock *us = udp_lookup(net->weft->worker[0], &f, NULL);
 
 	return us ? &us->in.sk : NULL;
 }

@@ -71,10 +71,27 @@ struct udp_sock {
 	struct udp_cork *cork;
 };
 
+/* A datagram's addresses, as the receiver sees them. */
+struct udp_flow {
+	struct net *net;
+	uint32_t raddr, laddr;
+	uint16_t rport, lport; /* be16 */
+	int ifindex;
+};
+
+/* Whom a worker found last: datagrams of one flow come in a row. */
+struct udp_found {
+	uint64_t gen; /* 0: nobody */
+	struct udp_flow f;
+	struct udp_sock *us;
+};
+
 struct udp_core {
 	struct weft *weft;
 	struct cds_lfht *socks, *ports;
 	uint64_t last_seq; /* of udp_entry */
+	uint64_t gen;	   /* of the tables, atomic: who was found before a change is found anew */
+	struct udp_found found[WORKERS_MAX];
 	struct ip4_proto proto;
 };
 
@@ -92,17 +109,11 @@ int udp_port_get(struct udp_sock *us, uint16_t num);
 int udp_rehash(struct udp_sock *us);
 void udp_unhash(struct udp_sock *us);
 
-/* A datagram's addresses, as the receiver sees them. */
-struct udp_flow {
-	struct net *net;
-	uint32_t raddr, laddr;
-	uint16_t rport, lport; /* be16 */
-	int ifindex;
-};
 /* The receiver of a unicast datagram; NULL. p: the datagram, data at its UDP header, for groups
  * that choose by program; or NULL. Borrows. Any worker, RCU. */
-struct udp_sock *udp_lookup(struct udp_core *core, const struct udp_flow *f,
-			    const struct hash_key *key, const struct pkt *p);
+struct udp_sock *udp_lookup(struct worker *w, const struct udp_flow *f, const struct pkt *p);
+/* What look-ups depend on has changed: the tables, or a socket's device or group. */
+void udp_changed(struct udp_core *core);
 struct udp_port *udp_port_find(struct udp_core *core, const struct net *net, uint16_t num);
 
 /* udp_group.c */

@@ -185,7 +185,7 @@ void udp_input(struct worker *w, struct netdev *dev, struct pkt *p)
 	if (unlikely(to_group(dev, p, f.laddr))) {
 		deliver_group(w, &f, dev, p);
 	} else {
-		struct udp_sock *us = udp_lookup(w->weft->udp, &f, &w->key, p);
+		struct udp_sock *us = udp_lookup(w, &f, p);
 
 		if (likely(us)) {
 			deliver(w, us, dev, p, f.rport);
@@ -218,7 +218,7 @@ void udp_error(struct worker *w, struct netdev *dev, struct pkt *p, uint8_t type
 		return;
 	f.lport = ports[0];
 	f.rport = ports[1];
-	us = udp_lookup(w->weft->udp, &f, &w->key, NULL);
+	us = udp_lookup(w, &f, NULL);
 	if (!us) {
 		ip4_mib(dev->net, w)[MIB_Icmp_InErrors]++;
 		return;

@@ -10,9 +10,12 @@
 #define UDP_SEGMENTS_MAX 128
 #define UDP_MAX		 (0xffff - UDP_HLEN - 20)
 
-/* The sum is left to whoever sends or cuts the packet. */
-static void leave_csum(struct pkt *p)
+/* The sum is left to whoever sends or cuts the packet; of the pseudo header it is there. */
+static void leave_csum(struct pkt *p, uint32_t pseudo)
 {
+	uint16_t c = (uint16_t)~csum_fold(pseudo);
+
+	memcpy(pkt_data(p) + 6, &c, 2);
 	p->flags |= PKT_CSUM_PARTIAL;
 	p->csum_start = p->off;
 	p->csum_off = 6;
@@ -42,19 +45,17 @@ static int send_one(struct udp_sock *us, struct inet_tx *t, const uint8_t *data,
 	memcpy(h + 2, &t->dport, 2);
 	put_be16(h + 4, ulen);
 	if (gso) {
-		uint16_t c =
-			(uint16_t)~csum_fold(csum_pseudo4(t->saddr, t->daddr, IPPROTO_UDP, ulen));
-
-		memcpy(h + 6, &c, 2);
 		p->gso = PKT_GSO_UDP;
 		p->gso_size = gso;
-		leave_csum(p);
-	} else if (!in->sk.no_check) {
-		uint32_t sum = csum_pseudo4(t->saddr, t->daddr, IPPROTO_UDP, ulen);
-		uint16_t c = csum_fold(pkt_csum(p, 0, ulen, sum));
-
-		c = c ? c : 0xffff; /* 0 says that there is none */
-		memcpy(h + 6, &c, 2);
+	}
+	if (!in->sk.no_check) {
+		leave_csum(p, csum_pseudo4(t->saddr, t->daddr, IPPROTO_UDP, ulen));
+		/* what will be cut is summed as a whole, now */
+		if (!gso && 20u + t->tx.opt_len + ulen > t->res.mtu &&
+		    !pkt_csum_finish(&w->cache, p)) {
+			pkt_free(&w->cache, p);
+			return -ENOBUFS;
+		}
 	}
 	err = ip4_send(w, &t->tx, p);
 	if (err == -ENOBUFS) {

@@ -78,18 +78,14 @@ static void port_put(struct udp_core *core, struct udp_port *p)
 static unsigned long addr_hash(const struct hash_key *key, const struct net *net, uint16_t num,
 			       uint32_t laddr)
 {
-	const uint64_t v[2] = {net->ino, (uint64_t)laddr << 16 | num};
-
-	return siphash(v, sizeof(v), key);
+	return hash_pair((uint64_t)laddr << 32, net->ino << 32 | num, key);
 }
 
 static unsigned long conn_hash(const struct hash_key *key, const struct net *net, uint16_t num,
 			       uint32_t laddr, uint16_t rport, uint32_t raddr)
 {
-	const uint64_t v[3] = {net->ino, (uint64_t)laddr << 16 | num,
-			       (uint64_t)raddr << 16 | rport};
-
-	return siphash(v, sizeof(v), key);
+	return hash_pair((uint64_t)laddr << 32 | raddr,
+			 net->ino << 32 | (uint32_t)rport << 16 | num, key);
 }
 
 static void entry_lapsed(struct rcu_head *head)
@@ -103,6 +99,7 @@ static void entry_del(struct udp_core *core, struct udp_entry *e)
 	cds_lfht_del(core->socks, &e->node);
 	rcu_read_unlock();
 	cds_list_del_rcu(&e->link);
+	udp_changed(core);
 	call_rcu(&e->rcu, entry_lapsed);
 }
 
@@ -132,6 +129,7 @@ int udp_rehash(struct udp_sock *us)
 	rcu_read_unlock();
 	cds_list_add_tail_rcu(&e->link, &us->port->entries);
 	us->entry = e;
+	udp_changed(weft->udp);
 	if (!old)
 		return 0;
 	/* Who is elsewhere now is of no group, or of another; without memory it stays alone. */
@@ -285,8 +283,8 @@ static struct udp_sock *find_best(struct udp_core *core, const struct find_key *
 	return g ? udp_group_choose(g, k->f, key, p) : best->us;
 }
 
-struct udp_sock *udp_lookup(struct udp_core *core, const struct udp_flow *f,
-			    const struct hash_key *key, const struct pkt *p)
+static struct udp_sock *find(struct udp_core *core, const struct udp_flow *f,
+			     const struct hash_key *key, const struct pkt *p)
 {
 	struct find_key k = {f, f->laddr, true};
 	uint16_t num = __builtin_bswap16(f->lport);
@@ -303,10 +301,38 @@ struct udp_sock *udp_lookup(struct udp_core *core, const struct udp_flow *f,
 	return find_best(core, &k, addr_hash(key, f->net, num, 0), key, p);
 }
 
+static bool same_flow(const struct udp_flow *a, const struct udp_flow *b)
+{
+	return a->net == b->net && a->raddr == b->raddr && a->laddr == b->laddr &&
+	       a->rport == b->rport && a->lport == b->lport && a->ifindex == b->ifindex;
+}
+
+struct udp_sock *udp_lookup(struct worker *w, const struct udp_flow *f, const struct pkt *p)
+{
+	struct udp_core *core = w->weft->udp;
+	struct udp_found *found = &core->found[w->id];
+	uint64_t gen = __atomic_load_n(&core->gen, __ATOMIC_ACQUIRE);
+	struct udp_sock *us;
+
+	if (likely(found->gen == gen && same_flow(&found->f, f)))
+		return found->us;
+	us = find(core, f, &w->key, p);
+	/* a group chooses anew each time */
+	if (us && !us->group)
+		*found = (struct udp_found){gen, *f, us};
+	return us;
+}
+
+void udp_changed(struct udp_core *core)
+{
+	__atomic_fetch_add(&core->gen, 1, __ATOMIC_RELEASE);
+}
+
 /* ---- life ---- */
 
 int udp_table_init(struct udp_core *core)
 {
+	core->gen = 1;
 	core->socks = cds_lfht_new(64, 64, 0, CDS_LFHT_AUTO_RESIZE, NULL);
 	core->ports = cds_lfht_new(64, 64, 0, CDS_LFHT_AUTO_RESIZE, NULL);
 	if (core->socks && core->ports)
