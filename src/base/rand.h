@@ -45,8 +45,8 @@ uint64_t siphash(const void *p, size_t len, const struct hash_key *key);
 /* SipHash-2-4, for what others must not be able to make up (cookies). */
 uint64_t siphash24(const void *p, size_t len, const struct hash_key *key);
 
-/* A keyed mix of two words, by the multiplication that wyhash folds: for tables whose keys outsiders
- * choose and whose order they do not see. Ten times as fast as siphash(). */
+/* A keyed mix of two words, by the multiplication that wyhash folds: for tables whose keys
+ * outsiders choose and whose order they do not see. Ten times as fast as siphash(). */
 static inline uint64_t hash_pair(uint64_t a, uint64_t b, const struct hash_key *key)
 {
 	unsigned __int128 m = (unsigned __int128)(a ^ key->k[0]) * (b ^ key->k[1]);

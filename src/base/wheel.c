@@ -55,6 +55,11 @@ static void enqueue(struct wheel *w, struct timer *t)
 
 void timer_set(struct wheel *w, struct timer *t, uint64_t expires)
 {
+	/* who moves a timer with each packet moves it within a tick most often */
+	if (t->wheel == w && tick_of(expires) == tick_of(t->expires)) {
+		t->expires = expires;
+		return;
+	}
 	timer_del(t);
 	t->expires = expires;
 	t->wheel = w;

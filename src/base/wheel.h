@@ -4,7 +4,7 @@
  * Add, move and delete are O(1). Ticks are 2^20 ns (about 1 ms); levels of 64 slots each cover
  * 64 ms, 4 s, 4.5 min, 4.9 h, 13 days, ...; a timer never fires early, and late by at most one tick
  * plus the caller's step. Timers never read a clock: wheel_run(now) fires what is due, in order of
- * expiry tick, then of adding. A callback may add or delete any timer, its own included.
+ * expiry tick, then of adding to it. A callback may add or delete any timer, its own included.
  *
  * Owner: one thread a wheel. The timer's memory is the caller's, and must be deleted from the
  * wheel before it is freed. Times are nanoseconds of the instance's monotonic clock.

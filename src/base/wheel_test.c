@@ -126,8 +126,11 @@ static uint64_t duel_tick_up(uint64_t ns)
 static void duel_set(struct twin *t, uint64_t expires)
 {
 	uint64_t tick = duel_tick_up(expires);
+	bool stays = t->due && tick == duel_tick_up(t->t.expires);
 
 	timer_set(&duel.w, &t->t, expires);
+	if (stays)
+		return; /* in its place */
 	t->due = MAX(tick, duel.w.tick + 1);
 	t->seq = ++duel.seq;
 }

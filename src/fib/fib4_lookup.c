@@ -79,7 +79,9 @@ uint32_t fib4_lookup(const struct fib4 *f, uint32_t addr)
 
 void fib4_lookup_bulk(const struct fib4 *f, const uint32_t *addr, uint32_t *val, unsigned n)
 {
-	if (likely(f->popcnt))
+	if (n == 1)
+		*val = fib4_lookup(f, *addr);
+	else if (likely(f->popcnt))
 		bulk_popcnt(f, addr, val, n);
 	else
 		bulk(f, addr, val, n);

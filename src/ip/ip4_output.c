@@ -56,6 +56,14 @@ static void output_posted(struct worker *w, struct pkt *p)
 	ip4_finish_output(w, p->dev, p, gw);
 }
 
+/* A gateway's neighbour is kept by its route. NULL: not there (yet). */
+static inline struct neigh *gateway(struct fib_info *fi)
+{
+	struct neigh *n = fi->nh.gateway ? rcu_dereference(fi->nh.neigh) : NULL;
+
+	return n && !READ_ONCE(n->dead) ? n : NULL;
+}
+
 static void finish(struct worker *w, struct netdev *dev, struct pkt *p, uint32_t gw,
 		   struct fib_info *fi)
 {
@@ -66,7 +74,7 @@ static void finish(struct worker *w, struct netdev *dev, struct pkt *p, uint32_t
 		p->dev = dev;
 		trace_point(w, p, "neigh-output");
 	}
-	struct neigh *n = fi ? ip4_neigh(ip4_core(dev->net), fi, gw) : NULL;
+	struct neigh *n = fi ? gateway(fi) : NULL;
 	struct batch b;
 
 	if (!n)

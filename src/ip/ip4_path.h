@@ -161,23 +161,6 @@ uint16_t ip4_new_id(struct worker *w, struct ip4_path *path, uint32_t saddr, uin
  * Takes. */
 int ip4_output(struct worker *w, struct net *net, const struct route_result *res, struct pkt *p,
 	       bool mc_loop);
-/* The neighbour for packets of fi to daddr; NULL: there is none yet. Any worker. */
-static inline struct neigh *ip4_neigh(struct ip4_core *core, const struct fib_info *fi,
-				      uint32_t daddr)
-{
-	const struct ip4_nexthop *nh = &fi->nh;
-	struct neigh *n;
-
-	if (nh->gateway) {
-		n = rcu_dereference(((struct ip4_nexthop *)nh)->neigh);
-		if (likely(n && !READ_ONCE(n->dead)))
-			return n;
-		return NULL;
-	}
-	if (nh->dev->flags & (IFF_LOOPBACK | IFF_POINTOPOINT))
-		daddr = 0;
-	return neigh_lookup(&core->arp, nh->dev, &daddr);
-}
 /* As ip4_finish_output, and remembers the neighbour in fi when it is of a gateway. Takes. */
 void ip4_output_fi(struct worker *w, struct fib_info *fi, struct pkt *p, uint32_t gw);
 

@@ -392,8 +392,12 @@ int neigh_table_init(struct neigh_table *t, const struct neigh_ops *ops, struct 
 	t->last_flush = t->last_rand = w0->now;
 	if (htab_init(&t->hash))
 		return -ENOMEM;
+	t->found = calloc(MAX(weft->n_workers, 1u), sizeof(*t->found));
 	t->parms_hash = cds_lfht_new(64, 64, 0, CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING, NULL);
-	if (!t->parms_hash) {
+	if (!t->found || !t->parms_hash) {
+		if (t->parms_hash)
+			cds_lfht_destroy(t->parms_hash, NULL);
+		free(t->found);
 		htab_fini(&t->hash);
 		return -ENOMEM;
 	}
@@ -419,6 +423,7 @@ void neigh_table_fini(struct neigh_table *t)
 	timer_del(&t->proxy_timer);
 	timer_del(&t->managed_timer);
 	htab_fini(&t->hash);
+	free(t->found);
 	rcu_hash_free(t->parms_hash);
 	t->parms_hash = NULL;
 }

@@ -131,7 +131,8 @@ struct neigh_ops {
 	void (*proxy_redo)(struct worker *w, struct pkt *p);
 };
 
-/* What a worker found last: packets to one next hop leave in a row. */
+/* What a worker found last, by the address: packets go to few next hops at a time. */
+enum { NEIGH_FOUND = 8 };
 struct neigh_found {
 	uint64_t gen; /* 0: nothing */
 	const struct netdev *dev;
@@ -146,8 +147,8 @@ struct neigh_table {
 	struct event_chain *events;
 	struct htab hash;
 	uint64_t gen; /* atomic: what was found before an entry went is found anew */
-	struct neigh_found found[WORKERS_MAX];
-	struct cds_list_head parms; /* all, defaults included */
+	struct neigh_found (*found)[NEIGH_FOUND]; /* of each worker */
+	struct cds_list_head parms;		  /* all, defaults included */
 	struct cds_list_head proxies;
 	struct cds_list_head gc_list; /* oldest first; not PERMANENT, not extern learned */
 	unsigned entries, gc_entries;
@@ -305,14 +306,15 @@ static inline struct neigh *neigh_lookup(struct neigh_table *t, const struct net
 static inline struct neigh *neigh_lookup_one(struct worker *w, struct neigh_table *t,
 					     const struct netdev *dev, const void *key)
 {
-	struct neigh_found *found = &t->found[w->id];
 	uint64_t gen = __atomic_load_n(&t->gen, __ATOMIC_ACQUIRE);
+	struct neigh_found *found;
 	struct neigh *n;
 	uint32_t a;
 
 	if (unlikely(t->ops->key_len != sizeof(a)))
 		return neigh_lookup(t, dev, key);
 	memcpy(&a, key, sizeof(a));
+	found = &t->found[w->id][hash_u64(a) % NEIGH_FOUND];
 	if (likely(found->gen == gen && found->dev == dev && found->key == a))
 		return found->n;
 	n = neigh_lookup(t, dev, key);

@@ -128,9 +128,9 @@ static inline const char *tcp_audit_timers(const struct tcp_sock *tp)
 		TCP_AUDIT(!timer_pending(&tp->keep_timer));
 		return NULL;
 	}
-	TCP_AUDIT(rto == !!tp->icsk_pending);
-	TCP_AUDIT(!tp->packets_out || rto);
-	TCP_AUDIT(!tp->sndq.n || rto || pace || tp->defer_connect);
+	TCP_AUDIT(!tp->icsk_pending || rto);
+	TCP_AUDIT(!tp->packets_out || tp->icsk_pending);
+	TCP_AUDIT(!tp->sndq.n || tp->icsk_pending || pace || tp->defer_connect);
 	TCP_AUDIT(!(tp->ack.pending & ICSK_ACK_TIMER) || timer_pending(&tp->delack_timer));
 	TCP_AUDIT(!tp->compressed_ack || timer_pending(&tp->delack_timer));
 	return NULL;

@@ -66,8 +66,8 @@ static void compress_ack(struct tcp_sock *tp)
 	uint32_t rtt = tp->rcv_rtt_est.rtt_us;
 
 	tp->compressed_ack++;
-	if (timer_pending(&tp->delack_timer))
-		return;
+	if (tp->compressed_ack > 1 || tp->ack.pending & ICSK_ACK_TIMER)
+		return; /* the timer is set */
 	if (tp->srtt_us && tp->srtt_us < rtt)
 		rtt = tp->srtt_us;
 	uint64_t delay = MIN((uint64_t)tn->tcp_comp_sack_delay_ns, rtt * (NSEC_PER_USEC >> 3) / 20);

@@ -110,8 +110,7 @@ void tcp_sndq_purge(struct tcp_sock *tp)
 {
 	for (unsigned i = 0; i < tp->sndq.n; i++)
 		tcp_free_seg(tp, segs_at(&tp->sndq, i));
-	if (tp->sndq.n)
-		segs_drop(&tp->sndq, tp->sndq.n);
+	segs_reset(&tp->sndq);
 	tcp_errq_purge(tp);
 	CDS_INIT_LIST_HEAD(&tp->tsorted);
 	tp->n_rtx = 0;

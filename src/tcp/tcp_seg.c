@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEGS_MIN 16
+#define SEGS_MIN 8 /* kept when the queue is empty, once there was one */
 
 unsigned segs_find(const struct tcp_segs *q, uint32_t seq)
 {
@@ -84,6 +84,15 @@ void segs_drop(struct tcp_segs *q, unsigned k)
 	q->n -= k;
 	if (q->n)
 		return;
+	q->first = 0;
+	if (q->cap > SEGS_MIN) {
+		free(q->v);
+		*q = (struct tcp_segs){0};
+	}
+}
+
+void segs_reset(struct tcp_segs *q)
+{
 	free(q->v);
 	*q = (struct tcp_segs){0};
 }
@@ -92,5 +101,5 @@ void segs_free(struct pool_cache *c, struct tcp_segs *q)
 {
 	for (unsigned i = 0; i < q->n; i++)
 		pkt_free(c, segs_at(q, i)->p);
-	segs_drop(q, q->n);
+	segs_reset(q);
 }

@@ -5,7 +5,7 @@
  * is sent is a header packet followed by clones), so a segment costs no allocation of its own.
  * Both the send queue and the queue of data that came out of order are struct tcp_segs: an array of
  * pointers sorted by sequence number, which gives order, binary search for SACK, and O(1) at both
- * ends; an insertion in the middle, which is rare, moves pointers. An empty queue has no memory.
+ * ends; an insertion in the middle, which is rare, moves pointers.
  */
 #pragma once
 
@@ -83,5 +83,7 @@ int segs_insert(struct tcp_segs *q, unsigned i, struct tcp_seg *s);
 struct tcp_seg *segs_remove(struct tcp_segs *q, unsigned i);
 /* Takes the first k out at once; the caller has freed them. */
 void segs_drop(struct tcp_segs *q, unsigned k);
-/* Frees all segments and the array. */
+/* Forgets all, whom the caller has freed, and frees the array. */
+void segs_reset(struct tcp_segs *q);
+/* The same, and frees the segments. */
 void segs_free(struct pool_cache *c, struct tcp_segs *q);

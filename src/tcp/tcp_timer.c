@@ -20,8 +20,8 @@ void tcp_reset_rto_timer(struct tcp_sock *tp, int what, uint64_t after)
 
 void tcp_clear_rto_timer(struct tcp_sock *tp)
 {
+	/* the timer stays: most often it is set again soon, and else it fires in vain, once */
 	tp->icsk_pending = ICSK_TIME_NONE;
-	timer_del(&tp->rto_timer);
 }
 
 void tcp_reset_delack_timer(struct tcp_sock *tp, uint64_t at)

@@ -115,6 +115,7 @@ static void event_ack_sent(struct tcp_sock *tp, uint32_t rcv_nxt)
 	if (unlikely(tp->compressed_ack)) {
 		tcp_mib(tp)[MIB_TcpExt_TCPAckCompressed] += tp->compressed_ack;
 		tp->compressed_ack = 0;
+		timer_del(&tp->delack_timer);
 	}
 	if (unlikely(rcv_nxt != tp->rcv_nxt))
 		return; /* of a probe */
@@ -123,8 +124,7 @@ static void event_ack_sent(struct tcp_sock *tp, uint32_t rcv_nxt)
 			tp->ack.ato = TCP_ATO_MIN;
 	}
 	tp->ack.pending = 0;
-	tp->ack.retry = 0;
-	timer_del(&tp->delack_timer);
+	tp->ack.retry = 0; /* a timer that is set fires in vain */
 }
 
 /* RFC 3168 6.1: new data may be marked on its way, and says when the window was reduced. */

@@ -79,7 +79,8 @@ struct udp_flow {
 	int ifindex;
 };
 
-/* Whom a worker found last: datagrams of one flow come in a row. */
+/* Whom a worker found last, by the ports: datagrams of a flow come in a row. */
+enum { UDP_FOUND = 8 };
 struct udp_found {
 	uint64_t gen; /* 0: nobody */
 	struct udp_flow f;
@@ -91,7 +92,7 @@ struct udp_core {
 	struct cds_lfht *socks, *ports;
 	uint64_t last_seq; /* of udp_entry */
 	uint64_t gen;	   /* of the tables, atomic: who was found before a change is found anew */
-	struct udp_found found[WORKERS_MAX];
+	struct udp_found (*found)[UDP_FOUND]; /* of each worker */
 	struct ip4_proto proto;
 };
 

@@ -310,7 +310,8 @@ static bool same_flow(const struct udp_flow *a, const struct udp_flow *b)
 struct udp_sock *udp_lookup(struct worker *w, const struct udp_flow *f, const struct pkt *p)
 {
 	struct udp_core *core = w->weft->udp;
-	struct udp_found *found = &core->found[w->id];
+	uint32_t at = hash_u64((uint32_t)f->lport << 16 | f->rport) % UDP_FOUND;
+	struct udp_found *found = &core->found[w->id][at];
 	uint64_t gen = __atomic_load_n(&core->gen, __ATOMIC_ACQUIRE);
 	struct udp_sock *us;
 
@@ -335,7 +336,8 @@ int udp_table_init(struct udp_core *core)
 	core->gen = 1;
 	core->socks = cds_lfht_new(64, 64, 0, CDS_LFHT_AUTO_RESIZE, NULL);
 	core->ports = cds_lfht_new(64, 64, 0, CDS_LFHT_AUTO_RESIZE, NULL);
-	if (core->socks && core->ports)
+	core->found = calloc(core->weft->n_workers, sizeof(*core->found));
+	if (core->socks && core->ports && core->found)
 		return 0;
 	udp_table_fini(core);
 	return -ENOMEM;
@@ -347,4 +349,5 @@ void udp_table_fini(struct udp_core *core)
 		cds_lfht_destroy(core->socks, NULL);
 	if (core->ports)
 		cds_lfht_destroy(core->ports, NULL);
+	free(core->found);
 }

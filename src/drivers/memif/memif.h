@@ -52,7 +52,9 @@ struct memif_queue {
 	uint8_t *buffers;	 /* of a client: slot i's is at i * buf_size */
 	uint32_t buf_offset;	 /* the same, from the region's start */
 	uint16_t size, mask;
-	uint16_t next; /* our own counter: next descriptor to be read, or to be filled */
+	uint16_t next;	  /* our own counter: next descriptor to be read, or to be filled */
+	uint16_t offered; /* of a client that receives: buffers are in the ring up to here */
+	uint16_t seen;	  /* of who sends: the other's counter when it was last looked at */
 	uint32_t region, offset;
 	int fd; /* eventfd */
 	/* receiving */
