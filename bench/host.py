@@ -296,7 +296,53 @@ def bench_cubic():
     return None
 
 
-BENCHES = {"cubic": bench_cubic, "netns": bench_netns, "idle": bench_idle, "forward-host": bench_tap}
+# ---- unmodified programs over loopback ----
+
+INSIDE = """set -e
+ip link set lo up
+{0} >/dev/null 2>&1 &
+server=$!
+sleep 1
+{1}
+kill $server
+"""
+
+
+def both(server, client, read):
+    """Figures of the client in weft and in a namespace of the kernel, turn and turn about."""
+    ours, theirs = [], []
+    script = INSIDE.format(server, client)
+    for _ in range(RUNS):
+        theirs.append(read(sh("unshare", "-rn", "sh", "-c", script).stdout))
+        ours.append(read(sh(WEFT, "run", "sh", "-c", script).stdout))
+    return ours, theirs
+
+
+def iperf_rate(out):
+    return json.loads(out)["end"]["sum_received"]["bits_per_second"] / 1e9
+
+
+def half_trip(out):
+    return next(float(line.split("=")[1]) for line in out.splitlines() if "percentile 50.0" in line)
+
+
+def with_peer(figures):
+    return figures[0], "host kernel", figures[1]
+
+
+def bench_programs():
+    """iperf3 and sockperf, as they are, over loopback: weft beside the kernel."""
+    for name, option in (("", ""), (", reverse", " -R"), (", 4 at once", " -P 4")):
+        emit("programs", f"iperf3 over loopback{name}", "goodput", "Gbit/s",
+             *with_peer(both("iperf3 -s", f"iperf3 -c 127.0.0.1 -t 2 -J{option}", iperf_rate)))
+    for proto, option in (("TCP", "--tcp"), ("UDP", "")):
+        emit("programs", f"sockperf ping-pong over loopback, {proto}", "p50 of half a round trip",
+             "us", *with_peer(both(f"sockperf server -i 127.0.0.1 {option}",
+                                   f"sockperf ping-pong -i 127.0.0.1 {option} -t 2", half_trip)),
+             higher=False)
+
+
+BENCHES = {"cubic": bench_cubic, "programs": bench_programs, "netns": bench_netns, "idle": bench_idle, "forward-host": bench_tap}
 for name, bench in BENCHES.items():
     if not CASES or name in CASES:
         try:

@@ -146,7 +146,4 @@ assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != 0
 PY
 soon gone
 # the daemon that is gone may still be removing what was its own
-soon sh -c '[ "$(ls -A "$1")" = .lock ]' sh "$WEFT_RUNDIR" || {
-	ls -A "$WEFT_RUNDIR"
-	fail "something was left behind"
-}
+soon sh -c '[ "$(ls -A "$1")" = .lock ]' sh "$WEFT_RUNDIR"
