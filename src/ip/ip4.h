@@ -338,6 +338,9 @@ struct ip4_tx {
 int ip4_send(struct worker *w, const struct ip4_tx *tx, struct pkt *p);
 /* The same for a packet that has its header already (IP_HDRINCL, forwarding slow path). Takes. */
 int ip4_send_raw(struct worker *w, const struct ip4_tx *tx, struct pkt *p);
+/* Puts on p, a copy of what ip4_send() gets, the headers that it will have on the wire, the link's
+ * included (zeroes where the neighbour is not known yet). tx->route is given. Borrows. */
+void ip4_frame(struct worker *w, const struct ip4_tx *tx, struct pkt *p);
 /* A packet with header in place, to be sent to next hop `gw` (be32) over dev. Takes. */
 void ip4_finish_output(struct worker *w, struct netdev *dev, struct pkt *p, uint32_t gw);
 /* Splits p (header in place, l3 = data) into fragments of at most mtu bytes, adding them to out.

@@ -312,6 +312,25 @@ static void tx_header(struct worker *w, const struct ip4_tx *tx, const struct ro
 	ip->check = csum_ip4(ip, ip->ihl);
 }
 
+void ip4_frame(struct worker *w, const struct ip4_tx *tx, struct pkt *p)
+{
+	const struct route_result *res = tx->route;
+	uint32_t daddr = tx->daddr, key = res->gateway;
+	uint8_t opts[40];
+
+	if (tx->opt_len)
+		daddr = tx_options(tx, opts);
+	tx_header(w, tx, res, p, daddr, opts);
+	if (res->dev->flags & (IFF_LOOPBACK | IFF_POINTOPOINT))
+		key = 0;
+	struct neigh *n = neigh_lookup_one(w, &ip4_core(tx->net)->arp, res->dev, &key);
+
+	if (n && neigh_header(w, n, p))
+		return;
+	memset(pkt_push(p, ETH_HLEN), 0, ETH_HLEN);
+	put_be16(pkt_data(p) + 2 * ETH_ALEN, ETH_P_IP);
+}
+
 int ip4_send(struct worker *w, const struct ip4_tx *tx, struct pkt *p)
 {
 	enum stage prev = stage_enter(w, STAGE_IP4_OUTPUT, 1);

@@ -226,7 +226,7 @@ static ssize_t ping_sendmsg(struct sock *sk, const struct sock_msg *m)
 
 	memcpy(h + 2, &sum, 2);
 	icmp4_count_out(w, sk->net, h[0]);
-	err = ip4_send(w, &t.tx, p);
+	err = inet_tx_send(&t, &s->in, p);
 	return err && (err != -ENOBUFS || s->in.recverr) ? err : (ssize_t)m->len;
 }
 

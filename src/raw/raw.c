@@ -239,7 +239,7 @@ static ssize_t raw_sendmsg(struct sock *sk, const struct sock_msg *m)
 		return -ENOBUFS;
 	if (sk->protocol == IPPROTO_ICMP && m->len)
 		icmp4_count_out(w, sk->net, *(const uint8_t *)m->data);
-	err = ip4_send(w, &t.tx, p);
+	err = inet_tx_send(&t, in, p);
 	return err && (err != -ENOBUFS || in->recverr) ? err : (ssize_t)m->len;
 }
 

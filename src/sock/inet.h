@@ -150,6 +150,8 @@ int inet_tx_init(struct inet_tx *t, struct inet_sock *in, const struct sock_msg 
 /* May len bytes of payload (IP header excluded) go? Sets DF. 0 or -EMSGSIZE (with its error
  * record). */
 int inet_tx_size(struct inet_tx *t, struct inet_sock *in, size_t len);
+/* ip4_send(), and what SO_TIMESTAMPING asks for. */
+int inet_tx_send(struct inet_tx *t, struct inet_sock *in, struct pkt *p);
 /* A packet with `head` bytes of zeroes and the message's data; NULL without memory. */
 struct pkt *inet_tx_pkt(struct inet_sock *in, size_t head, const void *data, size_t len);
 

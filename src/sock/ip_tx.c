@@ -4,6 +4,11 @@
  */
 #include "sock/inet.h"
 
+#include <time.h>
+
+#include <linux/errqueue.h>
+#include <linux/net_tstamp.h>
+
 #include "sock/sock_core.h"
 
 /* Who it is for: the name, or the peer. */
@@ -172,6 +177,45 @@ int inet_tx_size(struct inet_tx *t, struct inet_sock *in, size_t len)
 	t->tx.df = in->pmtudisc == IP_PMTUDISC_DO || in->pmtudisc == IP_PMTUDISC_PROBE ||
 		   (in->pmtudisc == IP_PMTUDISC_WANT && total <= mtu);
 	return 0;
+}
+
+/* Tells when it was handed down and sent; this is both. What is shown is the whole frame. */
+static int send_stamped(struct inet_tx *t, struct inet_sock *in, struct pkt *p)
+{
+	struct worker *w = in->sk.weft->worker[0];
+	uint32_t flags = in->sk.timestamping, key = 0;
+	bool only = flags & SOF_TIMESTAMPING_OPT_TSONLY;
+	struct pkt *shown[2] = {NULL};
+	int err;
+
+	if (flags & SOF_TIMESTAMPING_OPT_ID)
+		key = in->sk.tskey++;
+	shown[0] = only ? pkt_new(w) : pkt_copy(&w->cache, p, PKT_HEADROOM);
+	if (shown[0] && !only)
+		ip4_frame(w, &t->tx, shown[0]);
+	err = ip4_send(w, &t->tx, p);
+	if (err) {
+		pkt_free(&w->cache, shown[0]);
+		return err;
+	}
+	if (flags & SOF_TIMESTAMPING_TX_SCHED) {
+		shown[1] = shown[0] ? pkt_copy(&w->cache, shown[0], PKT_HEADROOM) : NULL;
+		sock_stamp(w, &in->sk, shown[1], SCM_TSTAMP_SCHED, key);
+	}
+	if (flags & SOF_TIMESTAMPING_TX_SOFTWARE)
+		sock_stamp(w, &in->sk, shown[0], SCM_TSTAMP_SND, key);
+	else
+		pkt_free(&w->cache, shown[0]);
+	return 0;
+}
+
+int inet_tx_send(struct inet_tx *t, struct inet_sock *in, struct pkt *p)
+{
+	const uint32_t told = SOF_TIMESTAMPING_TX_SCHED | SOF_TIMESTAMPING_TX_SOFTWARE;
+
+	if (unlikely(in->sk.timestamping & told))
+		return send_stamped(t, in, p);
+	return ip4_send(in->sk.weft->worker[0], &t->tx, p);
 }
 
 struct pkt *inet_tx_pkt(struct inet_sock *in, size_t head, const void *data, size_t len)

@@ -151,8 +151,8 @@ struct sock {
 	bool broadcast, reuseaddr, reuseport, timestamp, timestampns, keepalive, dontroute,
 		no_check;
 	bool rxq_ovfl, lock_filter, passcred, zerocopy, oobinline;
-	uint32_t timestamping;
-	int linger; /* s; -1 off */
+	uint32_t timestamping, tskey; /* SOF_TIMESTAMPING_*; of the next datagram (OPT_ID) */
+	int linger;		      /* s; -1 off */
 	int rcvlowat, incoming_cpu, busy_poll;
 	uint64_t rcvtimeo, sndtimeo; /* ns, 0: for ever (kept for getsockopt; the shim waits) */
 	struct cbpf *filter;	     /* RCU */
@@ -222,6 +222,13 @@ bool sock_deliver(struct worker *w, struct sock *sk, struct sock_rx *rx);
 /* A receive record around a packet; takes p on success, NULL without memory. */
 struct sock_rx *sock_rx_pkt(struct sock *sk, struct pkt *p, size_t len);
 struct sock_rx *sock_rx_bytes(struct sock *sk, const void *data, size_t len);
+/* A record of the error queue about what was sent: ee_origin, ee_errno; p is shown with it. Takes p
+ * (NULL: no memory for it). NULL without memory. */
+struct sock_rx *sock_rx_sent(struct worker *w, struct sock *sk, struct pkt *p, uint8_t origin,
+			     uint32_t err);
+/* The error queue tells when something was handed down, sent, acknowledged (SCM_TSTAMP_*,
+ * SO_TIMESTAMPING): now. p shows what. Takes p. */
+void sock_stamp(struct worker *w, struct sock *sk, struct pkt *p, uint32_t type, uint32_t key);
 void sock_rx_free(struct worker *w, struct sock_rx *rx);
 /* Takes the head of the queue out; NULL when empty. Worker 0. The caller frees it. */
 struct sock_rx *sock_dequeue(struct sock *sk);

@@ -148,6 +148,8 @@ static int set_timestamping(struct sock *sk, int name, const void *val, size_t l
 	/* No device here has a hardware clock to bind to. */
 	if (flags & TS_BIND_PHC)
 		return sk->bound_if ? -EINVAL : -EOPNOTSUPP;
+	if (flags & TS_OPT_ID && !(sk->timestamping & TS_OPT_ID))
+		sk->tskey = 0;
 	sk->ts_new = name == SO_TIMESTAMPING_NEW;
 	sk->timestamping = (uint32_t)flags;
 	return 0;

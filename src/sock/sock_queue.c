@@ -9,6 +9,11 @@
  * A posted datagram holds the socket by `inflight`, because a grace period may end while it waits
  * in worker 0's inbox.
  */
+#include <time.h>
+
+#include <linux/errqueue.h>
+#include <linux/net_tstamp.h>
+
 #include "sock/sock_core.h"
 
 /* A kernel buffer is cut from power-of-two slabs and brings two headers along. Programs size
@@ -42,8 +47,7 @@ void sock_rx_meta(const struct worker *w, const struct sock *sk, struct sock_rx 
 			rx->pkt && rx->pkt->tstamp ? rx->pkt->tstamp : w->now + (uint64_t)w->wall;
 	if (sk->timestamp)
 		m->cmsgs |= sk->timestampns ? WEFT_CMSG_TIMESTAMPNS : WEFT_CMSG_TIMESTAMP;
-	/* SOF_TIMESTAMPING_SOFTWARE: report software stamps at all */
-	if (sk->timestamping & (1u << 4))
+	if (sk->timestamping & SOF_TIMESTAMPING_SOFTWARE)
 		m->cmsgs |= WEFT_CMSG_TIMESTAMPING;
 	m->drops = (uint32_t)__atomic_load_n(&sk->rx_drops, __ATOMIC_RELAXED);
 	if (sk->rxq_ovfl && m->drops)
@@ -91,6 +95,37 @@ struct sock_rx *sock_rx_bytes(struct sock *sk, const void *data, size_t len)
 	if (len && data)
 		memcpy(rx->data, data, len);
 	return rx;
+}
+
+struct sock_rx *sock_rx_sent(struct worker *w, struct sock *sk, struct pkt *p, uint8_t origin,
+			     uint32_t err)
+{
+	struct sock_rx *rx = p ? sock_rx_pkt(sk, p, p->total) : NULL;
+
+	if (!rx) {
+		pkt_free(&w->cache, p);
+		return NULL;
+	}
+	rx->meta.kind = WEFT_DGRAM_ERRQ;
+	rx->meta.cmsgs = WEFT_CMSG_EXTERR;
+	rx->meta.ee_origin = origin;
+	rx->meta.ee_errno = err;
+	return rx;
+}
+
+void sock_stamp(struct worker *w, struct sock *sk, struct pkt *p, uint32_t type, uint32_t key)
+{
+	struct sock_rx *rx = sock_rx_sent(w, sk, p, SO_EE_ORIGIN_TIMESTAMPING, ENOMSG);
+
+	if (!rx)
+		return;
+	if (sk->timestamping & SOF_TIMESTAMPING_SOFTWARE)
+		rx->meta.cmsgs |= WEFT_CMSG_TIMESTAMPING;
+	rx->meta.tstamp = w->now + (uint64_t)w->wall;
+	rx->meta.ee_info = type;
+	if (sk->timestamping & SOF_TIMESTAMPING_OPT_ID)
+		rx->meta.ee_data = key;
+	sock_deliver(w, sk, rx);
 }
 
 void sock_rx_free(struct worker *w, struct sock_rx *rx)

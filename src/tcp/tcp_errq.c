@@ -65,22 +65,6 @@ void tcp_errq_opt_set(struct tcp_sock *tp)
 
 /* ---- records ---- */
 
-/* Takes p, the payload of the record. */
-static struct sock_rx *record(struct tcp_sock *tp, struct pkt *p, uint8_t origin, uint32_t err)
-{
-	struct sock_rx *rx = p ? sock_rx_pkt(&tp->in.sk, p, p->total) : NULL;
-
-	if (!rx) {
-		pkt_free(&tp->w->cache, p);
-		return NULL;
-	}
-	rx->meta.kind = WEFT_DGRAM_ERRQ;
-	rx->meta.cmsgs = WEFT_CMSG_EXTERR;
-	rx->meta.ee_origin = origin;
-	rx->meta.ee_errno = err;
-	return rx;
-}
-
 /* Does the last record, unread, end where the one of `id` begins? Then it takes that in. */
 static bool extend(struct tcp_sock *tp, uint32_t id)
 {
@@ -106,7 +90,7 @@ static void notify(struct tcp_sock *tp, uint32_t id)
 
 	if (tp->in.sk.dead || extend(tp, id))
 		return;
-	rx = record(tp, pkt_new(tp->w), SO_EE_ORIGIN_ZEROCOPY, 0);
+	rx = sock_rx_sent(tp->w, &tp->in.sk, pkt_new(tp->w), SO_EE_ORIGIN_ZEROCOPY, 0);
 	if (!rx)
 		return;
 	rx->meta.ee_code = SO_EE_CODE_ZEROCOPY_COPIED;
@@ -116,26 +100,17 @@ static void notify(struct tcp_sock *tp, uint32_t id)
 
 static void stamp(struct tcp_sock *tp, const struct mark *m, uint32_t type)
 {
-	const struct sock *sk = &tp->in.sk;
+	struct sock *sk = &tp->in.sk;
 	struct pkt *p = NULL;
-	struct sock_rx *rx;
 
-	if (!(sk->timestamping & SOF_TIMESTAMPING_SOFTWARE) || sk->dead)
+	if (sk->dead)
 		return;
 	if (!(sk->timestamping & SOF_TIMESTAMPING_OPT_TSONLY)) {
 		unsigned i = segs_find(&tp->sndq, m->key);
 		if (i < tp->sndq.n && segs_at(&tp->sndq, i)->p->total)
 			p = pkt_clone(&tp->w->cache, segs_at(&tp->sndq, i)->p);
 	}
-	rx = record(tp, p ? p : pkt_new(tp->w), SO_EE_ORIGIN_TIMESTAMPING, ENOMSG);
-	if (!rx)
-		return;
-	rx->meta.cmsgs |= WEFT_CMSG_TIMESTAMPING;
-	rx->meta.tstamp = tcp_now(tp) + (uint64_t)tp->w->wall;
-	rx->meta.ee_info = type;
-	if (sk->timestamping & SOF_TIMESTAMPING_OPT_ID)
-		rx->meta.ee_data = m->key - tp->errq->ts_base;
-	sock_deliver(tp->w, &tp->in.sk, rx);
+	sock_stamp(tp->w, sk, p ? p : pkt_new(tp->w), type, m->key - tp->errq->ts_base);
 }
 
 /* ---- marks ---- */

@@ -57,7 +57,7 @@ static int send_one(struct udp_sock *us, struct inet_tx *t, const uint8_t *data,
 			return -ENOBUFS;
 		}
 	}
-	err = ip4_send(w, &t->tx, p);
+	err = inet_tx_send(t, in, p);
 	if (err == -ENOBUFS) {
 		mib[MIB_Udp_SndbufErrors]++;
 		return in->recverr ? err : 0;
