@@ -268,12 +268,12 @@ struct flow4 {
 
 struct route_result {
 	const struct fib_info *fi; /* RCU; NULL when err */
-	uint8_t type;		   /* RTN_* (RTN_BROADCAST, RTN_MULTICAST worked out) */
-	uint32_t saddr;		   /* chosen source, be32 */
-	uint32_t gateway;	   /* be32; the address to resolve */
 	struct netdev *dev;
+	uint32_t saddr;	  /* chosen source, be32 */
+	uint32_t gateway; /* be32; the address to resolve */
 	uint32_t mtu;
 	uint32_t table;
+	uint8_t type; /* RTN_* (RTN_BROADCAST, RTN_MULTICAST worked out) */
 	uint8_t prefixlen;
 	int err; /* -ENETUNREACH, -EHOSTUNREACH, -EACCES, -EINVAL, ... */
 };

@@ -68,11 +68,11 @@ struct inet_sock {
 	int mc_index, uc_index;
 	uint32_t mc_addr;
 	uint32_t port_range; /* IP_LOCAL_PORT_RANGE: low | high << 16 */
+	unsigned n_members;
+	struct cds_list_head members; /* struct inet_member */
+	struct route_cache *way;      /* of the last datagram; NULL: none was sent */
 	uint8_t opt_len;
 	uint8_t opt[40];
-	struct route_cache *way;      /* of the last datagram; NULL: none was sent */
-	struct cds_list_head members; /* struct inet_member */
-	unsigned n_members;
 };
 
 static inline struct inet_sock *inet_sk(const struct sock *sk)

@@ -126,7 +126,6 @@ struct sock {
 	uint64_t ino; /* of the program's descriptor, as in /proc/PID/fd; 0: it has none */
 	unsigned refs;
 	int family, type, protocol;
-	bool dead;
 	uint32_t shut; /* 1 receive, 2 send */
 	uint32_t uid;
 	uint32_t pid; /* who opened it */
@@ -134,15 +133,17 @@ struct sock {
 	/* receive queue: worker 0 */
 	struct sock_rx *rx_head, **rx_tail;
 	size_t rx_bytes; /* truesize queued, atomic: other workers look before they post */
-	int error;	 /* so_error, positive */
 	uint64_t rx_drops;
+	int error; /* so_error, positive */
 	/* of a listener: accepted by its end, but no program has taken them yet; they count towards
 	 * the backlog */
 	unsigned accept_handed;
 	/* calls that wait to send: what they have follows at once, and may bring an ACK along */
 	unsigned write_pending;
-	bool listens;	 /* SO_ACCEPTCONN; the protocol sets it */
-	bool privileged; /* its owner may do what takes CAP_NET_BIND_SERVICE: others ask uid */
+	bool dead;
+	bool listens;	  /* SO_ACCEPTCONN; the protocol sets it */
+	bool privileged;  /* its owner may do what takes CAP_NET_BIND_SERVICE: others ask uid */
+	uint8_t buf_lock; /* SOCK_SNDBUF_LOCK, SOCK_RCVBUF_LOCK */
 
 	/* options */
 	size_t rcvbuf, sndbuf;
@@ -151,18 +152,17 @@ struct sock {
 	bool broadcast, reuseaddr, reuseport, timestamp, timestampns, keepalive, dontroute,
 		no_check;
 	bool rxq_ovfl, lock_filter, passcred, zerocopy, oobinline;
+	bool ts_new; /* time stamps were asked for by the 64-bit option numbers */
+	uint8_t txtime_flags;
+	int txtime_clock; /* SO_TXTIME: for a scheduler that sends by the clock; there is none */
+	uint32_t
+		misc_opts; /* options that are kept only to be read back: bit by SO_* number < 32 */
 	uint32_t timestamping, tskey; /* SOF_TIMESTAMPING_*; of the next datagram (OPT_ID) */
 	int linger;		      /* s; -1 off */
 	int rcvlowat, incoming_cpu, busy_poll;
 	uint64_t rcvtimeo, sndtimeo; /* ns, 0: for ever (kept for getsockopt; the shim waits) */
 	struct cbpf *filter;	     /* RCU */
 	struct cbpf *reuse_cbpf;     /* chooses in the group that it will found */
-	uint8_t buf_lock;	     /* SOCK_SNDBUF_LOCK, SOCK_RCVBUF_LOCK */
-	uint32_t
-		misc_opts; /* options that are kept only to be read back: bit by SO_* number < 32 */
-	bool ts_new;	   /* time stamps were asked for by the 64-bit option numbers */
-	int txtime_clock;  /* SO_TXTIME: for a scheduler that sends by the clock; there is none */
-	uint8_t txtime_flags;
 	uint64_t max_pacing;
 	uint64_t stamp;		   /* of the last datagram taken out: SIOCGSTAMP; 0: none */
 	struct cds_list_head link; /* in the namespace's list */

@@ -76,8 +76,8 @@ enum tcp_ecn {
 
 /* Options of a received header; Linux's struct tcp_options_received. */
 struct tcp_rx_opts {
-	uint32_t ts_recent;	  /* time stamp to echo next */
 	uint64_t ts_recent_stamp; /* s of the clock when it was stored; 0: never */
+	uint32_t ts_recent;	  /* time stamp to echo next */
 	uint32_t rcv_tsval, rcv_tsecr;
 	bool saw_tstamp, tstamp_ok, dsack, wscale_ok, sack_ok;
 	uint8_t snd_wscale, rcv_wscale;
@@ -157,11 +157,15 @@ struct tcp_sock {
 	struct cds_list_head port_link; /* among the port's sockets */
 	struct tcp_listen *listen;	/* of a listener: its queues; NULL */
 	struct tcp_group *group;	/* of a listener: where it is found; NULL */
+	struct tcp_sock *parent;	/* of a child not yet accepted; NULL */
+	struct cds_list_head accept_link;
 	uint8_t ss_state;	 /* SS_UNCONNECTED, SS_CONNECTING, SS_CONNECTED, SS_DISCONNECTING */
 	bool was_hashed;	 /* tcp_table.c: node was in the hash before */
 	bool connect_bind;	 /* its port was chosen by connect(2) */
-	struct tcp_sock *parent; /* of a child not yet accepted; NULL */
-	struct cds_list_head accept_link;
+	bool orphan;		 /* closed by its application; lives on for the protocol's sake */
+	bool fast_open_child;	 /* SYN_RECV: its SYN-ACK is not acknowledged yet */
+	uint8_t timeouts_synack; /* of it */
+	uint32_t snt_isn, rcv_isn;
 
 	/* ---- receiving ---- */
 	uint32_t rcv_nxt, copied_seq, rcv_wup, rcv_wnd;
@@ -182,25 +186,24 @@ struct tcp_sock {
 		uint32_t rtt_us, seq;
 		uint64_t time;
 	} rcv_rtt_est;
-	uint32_t rcv_rtt_last_tsecr;
 	struct tcp_rx_opts rx_opt;
 	struct tcp_sack_block duplicate_sack, selective_acks[TCP_MAX_SACKS];
 	struct {
-		uint8_t pending, quick, pingpong, retry;
 		uint64_t ato;	  /* ns */
 		uint64_t timeout; /* when the delayed ACK is due */
 		uint64_t lrcvtime;
+		uint8_t pending, quick, pingpong, retry;
 		uint16_t last_seg_size, rcv_mss;
 	} ack;
-	uint8_t compressed_ack, dup_ack_counter;
+	uint32_t rcv_rtt_last_tsecr;
 	uint32_t compressed_ack_rcv_nxt;
 	uint64_t last_oow_ack_time; /* of out-of-window duplicates, for the rate limit */
 
 	/* ---- sending ---- */
 	uint32_t snd_una, snd_nxt, write_seq, pushed_seq, snd_sml, snd_up;
 	uint32_t snd_wl1, snd_wnd, max_window;
-	struct tcp_segs sndq; /* first n_rtx of it are sent and not acknowledged, the rest waits */
-	unsigned n_rtx;
+	unsigned n_rtx; /* the first of sndq: sent and not acknowledged; the rest waits */
+	struct tcp_segs sndq;
 	size_t wmem;		      /* truesize of sndq */
 	struct cds_list_head tsorted; /* sent segments by time of sending */
 	uint16_t mss_cache, advmss;
@@ -210,6 +213,8 @@ struct tcp_sock {
 	uint8_t nonagle;   /* enum tcp_nonagle */
 	uint8_t ecn_flags; /* enum tcp_ecn */
 	bool repair, fin_queued, fin_wanted;
+	uint8_t compressed_ack, dup_ack_counter; /* see ack */
+	uint8_t chrono_type; /* 0 none, 1 busy, 2 rwnd limited, 3 sndbuf limited */
 	uint16_t soft_error; /* of ICMP: told when the connection times out */
 	uint16_t total_rto;
 	uint32_t notsent_lowat, write_space_wanted;
@@ -217,20 +222,21 @@ struct tcp_sock {
 	/* RTT and RTO (RFC 6298, Linux's mdev) */
 	uint32_t srtt_us /* << 3 */, mdev_us, mdev_max_us, rttvar_us, rtt_seq;
 	uint32_t rtt_min_us[3], rtt_min_at[3]; /* windowed minimum (ms) */
+	uint32_t user_timeout;		       /* ms, 0: by sysctl */
 	uint64_t rto;
-	uint8_t backoff, retransmits, probes_out, user_syn_retries, keepalive_probes_out;
-	uint8_t icsk_pending;  /* ICSK_TIME_*: what the retransmit timer stands for */
-	uint32_t user_timeout; /* ms, 0: by sysctl */
 	uint64_t probes_tstamp;
+	uint8_t backoff, retransmits, probes_out, user_syn_retries, keepalive_probes_out;
+	uint8_t icsk_pending; /* ICSK_TIME_*: what the retransmit timer stands for */
+	uint8_t thin_lto, recvmsg_inq;
 
 	/* congestion */
 	const struct cc_ops *cc;
 	uint64_t cc_priv[CC_PRIV / 8];
+	uint64_t snd_cwnd_stamp;
 	uint8_t ca_state; /* enum tcp_ca_state */
 	bool cc_initialized, cc_setsockopt, cc_dst_locked;
 	uint32_t snd_cwnd, snd_ssthresh, prior_ssthresh, snd_cwnd_cnt, snd_cwnd_clamp,
 		snd_cwnd_used;
-	uint64_t snd_cwnd_stamp;
 	uint32_t prior_cwnd, prr_delivered, prr_out;
 	uint32_t packets_out, retrans_out, sacked_out, lost_out; /* segments */
 	uint32_t max_packets_out, cwnd_usage_seq;
@@ -246,23 +252,21 @@ struct tcp_sock {
 		bool dsack_seen, advanced;
 	} rack;
 	struct tcp_sack_block recv_sack_cache[4];
-	uint32_t highest_sack; /* end of the highest SACKed data; see tcp_highest_sack() */
+	uint32_t highest_sack;	  /* end of the highest SACKed data; see tcp_highest_sack() */
+	uint32_t retransmit_hint; /* nothing before it is lost and not sent again */
 	struct {
+		uint64_t stamp;
 		uint32_t search_high, search_low, probe_size; /* MTUs; 0: none under way */
 		uint32_t seq_start, seq_end;
-		uint64_t stamp;
 		bool enabled;
-	} mtup;			  /* tcp_mtup.c */
-	uint32_t retransmit_hint; /* nothing before it is lost and not sent again */
+	} mtup; /* tcp_mtup.c */
 
 	/* delivery rate and pacing */
 	uint32_t delivered, delivered_ce, lost, app_limited;
 	uint64_t first_tx_mstamp, delivered_mstamp;
 	uint32_t rate_delivered, rate_interval_us;
-	bool rate_app_limited;
 	uint64_t pacing_rate, max_pacing_rate; /* bytes/s; UINT64_MAX: no limit */
 	uint64_t pacing_next;		       /* ns before which no more data goes */
-	bool pacing_needed;		       /* by the algorithm or SO_MAX_PACING_RATE */
 
 	/* ---- timers; on w's wheel ---- */
 	struct timer rto_timer;	   /* icsk_pending */
@@ -272,28 +276,30 @@ struct tcp_sock {
 
 	/* ---- options ---- */
 	uint32_t keepalive_time, keepalive_intvl; /* s; 0: by sysctl */
+	int32_t linger2;			  /* ns/NSEC_PER_SEC; 0: by sysctl, -1: none */
 	uint8_t keepalive_probes;
-	uint8_t thin_lto, recvmsg_inq;
-	int32_t linger2;      /* ns/NSEC_PER_SEC; 0: by sysctl, -1: none */
 	uint8_t defer_accept; /* retransmissions */
 	uint8_t save_syn;
 	uint8_t fastopen_client_fail; /* enum tcp_fastopen_client_fail of linux/tcp.h */
 	bool fastopen_connect, fastopen_no_cookie, syn_fastopen, syn_fastopen_ch, syn_data,
 		syn_data_acked, defer_connect;
+	bool rate_app_limited,
+		pacing_needed; /* the latter by the algorithm or SO_MAX_PACING_RATE */
+	bool quickack_route;   /* the route asks for ACKs at once */
+	uint32_t fo_qlen_max;  /* TCP_FASTOPEN of a listener */
+	uint32_t saved_syn_len;
 	struct tcp_fo_cookie *fo_cookie; /* of the SYN being made; NULL */
-	uint32_t fo_qlen_max;		 /* TCP_FASTOPEN of a listener */
+	struct tcp_req *fastopen_rsk;	 /* what a fast_open_child was made of; else NULL */
 	struct tcp_fastopen_ctx *fastopen_ctx;
 	const struct sock_msg *fo_msg; /* of MSG_FASTOPEN, while it is being sent */
 	size_t fo_copied;
 	uint8_t *saved_syn; /* saved_syn_len bytes of headers (TCP_SAVED_SYN); NULL */
-	uint32_t saved_syn_len;
 
 	/* ---- the path as last looked up: tcp_ip4.c ---- */
 	struct route_result rt;
+	uint64_t rt_until; /* ns; 0: none */
 	uint32_t rt_gen;
-	uint64_t rt_until;   /* ns; 0: none */
 	uint32_t rt_rto_min; /* ms, 0: the setting's */
-	bool quickack_route; /* it asks for ACKs at once */
 
 	struct tcp_errq *errq; /* NULL until MSG_ZEROCOPY or SO_TIMESTAMPING ask for something */
 
@@ -301,13 +307,6 @@ struct tcp_sock {
 	uint32_t segs_in, segs_out, data_segs_in, data_segs_out, dsack_dups, rcv_ooopack;
 	uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retrans;
 	uint64_t chrono_start, chrono_stat[3];
-	uint8_t chrono_type; /* 0 none, 1 busy, 2 rwnd limited, 3 sndbuf limited */
-
-	bool orphan;	      /* closed by its application; lives on for the protocol's sake */
-	bool fast_open_child; /* SYN_RECV: its SYN-ACK is not acknowledged yet */
-	struct tcp_req *fastopen_rsk; /* what it was made of, meanwhile; else NULL */
-	uint8_t timeouts_synack;      /* of it */
-	uint32_t snt_isn, rcv_isn;
 };
 
 static inline struct tcp_sock *tcp_sk(const struct sock *sk)

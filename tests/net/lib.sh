@@ -74,7 +74,7 @@ refuses() {
 soon() {
 	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25; do
 		"$@" >"$tmp/out" 2>&1 && return 0
-		sleep 0.2
+		sleep 0.4
 	done
 	cat "$tmp/out"
 	fail "'$*' did not come true in time"
