@@ -71,11 +71,12 @@ static void configured(struct addrinfo *hints)
 SHIM_API int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
 			 struct addrinfo **res)
 {
-	struct addrinfo own;
+	/* what none stands for */
+	struct addrinfo own = {.ai_flags = AI_V4MAPPED | AI_ADDRCONFIG};
 
 	over_weft();
-	if (hints && hints->ai_flags & AI_ADDRCONFIG && shim_on()) {
-		own = *hints;
+	if ((!hints || hints->ai_flags & AI_ADDRCONFIG) && shim_on()) {
+		own = hints ? *hints : own;
 		configured(&own);
 		hints = &own;
 	}

@@ -48,6 +48,10 @@ static void ip4_event(void *arg, const struct event *e)
 		ip4_dev_event(core, e);
 		e->net->ip4->routes->dev_gen++;
 		break;
+	case EVENT_NETCONF:
+		if (e->net->ip4)
+			e->net->ip4->routes->dev_gen++;
+		break;
 	case EVENT_NEIGH_DEL:
 		forget_neigh(core, e->obj);
 		break;

@@ -123,6 +123,7 @@ struct sock *sock_clone(const struct sock *listener)
 	sk->reuse_cbpf = NULL;
 	sk->write_pending = 0;
 	sk->wake = NULL;
+	sk->unread = NULL;
 	sk->end = NULL;
 	cds_list_add_tail(&sk->link, &sk->net->sock->socks);
 	sk->net->sock->n_socks++;
@@ -208,8 +209,8 @@ void sock_put_later(struct sock *sk)
 {
 	struct sock_core *core = sk->weft->sock;
 
-	if (sk->refs > 1) {
-		sk->refs--;
+	if (sk->refs > 1 || !sk->dead) {
+		sock_put(sk);
 		return;
 	}
 	cds_list_add(&sk->link, &core->late);

@@ -187,6 +187,7 @@ void tcp_table_fini(struct tcp_core *core);
 /* A namespace's part: from tcp_net_init, and from tcp_net_fini behind tcp_tw_purge(). */
 void tcp_table_net_init(struct tcp_net *tn);
 void tcp_table_net_fini(struct tcp_net *tn);
+int tcp_bound_if(const struct tcp_node *n); /* the device that it is about; 0: any */
 /* The connection a segment belongs to; NULL. Any worker, RCU. */
 struct tcp_node *tcp_lookup(struct tcp_core *core, const struct net *net, uint32_t laddr,
 			    uint16_t lport, uint32_t raddr, uint16_t rport, int ifindex);

@@ -65,31 +65,38 @@ void tcp_list_sock(const struct tcp_sock *tp, struct tcp_listed *l)
 	list_timer(tp, l);
 }
 
+/* As tcp_listed.state. */
+static uint8_t state_of(const struct tcp_node *n)
+{
+	if (n->state == TCP_NEW_SYN_RECV)
+		return TCP_SYN_RECV;
+	if (n->state == TCP_TIME_WAIT && container_of(n, struct tcp_tw, node)->substate_fin_wait2)
+		return TCP_FIN_WAIT2;
+	return n->state;
+}
+
 /* Neither a request nor a tcp_tw has an inode; a request's timer counts as number 1. */
 static void list_small(const struct tcp_node *n, struct tcp_listed *l)
 {
 	*l = (struct tcp_listed){
-		.ends = {n->laddr, n->raddr, n->lport, n->rport, 0},
+		.ends = {n->laddr, n->raddr, n->lport, n->rport, tcp_bound_if(n)},
+		.state = state_of(n),
 		.id = hash_u64((uintptr_t)n),
 	};
 	if (n->state == TCP_TIME_WAIT) {
 		const struct tcp_tw *tw = container_of(n, const struct tcp_tw, node);
 
-		l->state = tw->substate_fin_wait2 ? TCP_FIN_WAIT2 : TCP_TIME_WAIT;
 		l->timer = TCP_LIST_TIME_WAIT;
 		l->expires = time_left(tw->w, tw->timer.expires);
 		l->mark = tw->mark;
-		l->ends.bound_if = tw->bound_if;
 	} else {
 		const struct tcp_req *req = container_of(n, const struct tcp_req, node);
 
-		l->state = TCP_SYN_RECV;
 		l->timer = TCP_LIST_RETRANS;
 		l->retransmits = req->num_timeout;
 		l->expires = time_left(req->w, req->timer.expires);
 		l->uid = req->listener ? req->listener->in.sk.uid : 0;
 		l->mark = req->mark;
-		l->ends.bound_if = req->ifindex;
 	}
 }
 
@@ -137,10 +144,8 @@ struct collected {
 static int collect(void *arg, const struct tcp_node *n)
 {
 	struct collected *c = arg;
-	struct tcp_listed l;
 
-	tcp_list_node(n, &l);
-	if (!(c->states & TCPF(l.state)))
+	if (!(c->states & TCPF(state_of(n))))
 		return 0;
 	if (c->n == c->room) {
 		size_t room = c->room ? c->room * 2 : 64;
@@ -151,7 +156,7 @@ static int collect(void *arg, const struct tcp_node *n)
 		c->v = v;
 		c->room = room;
 	}
-	c->v[c->n++] = l.ends;
+	c->v[c->n++] = (struct tcp_ends){n->laddr, n->raddr, n->lport, n->rport, tcp_bound_if(n)};
 	return 0;
 }
 

@@ -28,7 +28,7 @@ uint64_t tcp_conn_hash(const struct tcp_core *core, const struct net *net, uint3
 			 net->ino << 32 | (uint32_t)lport << 16 | rport, &core->weft->key);
 }
 
-static int bound_if(const struct tcp_node *n)
+int tcp_bound_if(const struct tcp_node *n)
 {
 	switch (READ_ONCE(((struct tcp_node *)n)->state)) {
 	case TCP_TIME_WAIT:
@@ -48,7 +48,7 @@ static int conn_match(struct cds_lfht_node *node, const void *key)
 	if (n->raddr != k->raddr || n->rport != k->rport || n->lport != k->lport ||
 	    n->laddr != k->laddr || n->net != k->net)
 		return 0;
-	int dev = bound_if(n);
+	int dev = tcp_bound_if(n);
 
 	return !dev || dev == k->ifindex;
 }
@@ -75,7 +75,7 @@ struct tcp_node *tcp_lookup(struct tcp_core *core, const struct net *net, uint32
 
 struct tcp_node *tcp_hash_find(struct tcp_core *core, const struct tcp_node *n)
 {
-	const struct conn_key k = {n->net, n->laddr, n->raddr, n->lport, n->rport, bound_if(n)};
+	const struct conn_key k = {n->net, n->laddr, n->raddr, n->lport, n->rport, tcp_bound_if(n)};
 
 	return find(core, &k);
 }

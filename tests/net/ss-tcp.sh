@@ -101,6 +101,20 @@ says 'bytes_received:300' ss -Htni 'sport = :7011'
 says ' pmtu:65535 rcvmss:536 advmss:65483 cwnd:10 ' ss -Htni 'sport = :7011'
 says 'skmem:(r' ss -Htnm 'sport = :7011'
 says 'TCP	  9' ss -s
+# more wait than the daemon hands over at a time
+/usr/bin/python3 - <<'PY' &
+import socket, time
+l = socket.socket()
+l.bind(("127.0.0.1", 7020))
+l.listen(200)
+c = [socket.create_connection(("127.0.0.1", 7020)) for _ in range(80)]
+time.sleep(20)
+PY
+many=$!
+soon sh -c '[ "$(ss -Htn state established "dport = :7020" | wc -l)" = 80 ]'
+says 'LISTEN 80     200' ss -Htln 'sport = :7020'
+[ "$(grep -c ":1B6C " /proc/net/tcp)" = 161 ] || fail "/proc/net/tcp: $(grep -c ":1B6C " /proc/net/tcp)"
+kill $many
 # an end for a connection: its program and its peer's are told
 touch "$tmp/go"
 soon sh -c '[ "$(ss -Htn "sport = :7011" | awk "{print \$2}")" = 0 ]'

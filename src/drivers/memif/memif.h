@@ -54,6 +54,7 @@ struct memif_queue {
 	uint16_t size, mask;
 	uint16_t next;	  /* our own counter: next descriptor to be read, or to be filled */
 	uint16_t offered; /* of a client that receives: buffers are in the ring up to here */
+	uint16_t idle;	  /* polls in vain since the last packet */
 	uint16_t seen;	  /* of who sends: the other's counter when it was last looked at */
 	uint32_t region, offset;
 	int fd; /* eventfd */

@@ -5,13 +5,15 @@
  *
  * Lines that both ends write cost a packet alone the most. So who sends looks at the other's
  * counter only when what it knew of is used up, and who gave buffers gives them back an eighth of
- * the ring at a time.
+ * the ring at a time, or when nothing comes.
  */
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "drivers/memif/memif.h"
 #include "run/instance.h"
+
+enum { IDLE_POLLS = 256 };
 
 /* Where a descriptor points to, if that is all within the link's memory; else NULL. */
 static uint8_t *place(const struct memif_link *l, const struct memif_desc *d)
@@ -110,11 +112,21 @@ static struct pkt *read_packet(struct worker *w, struct memif_queue *q, uint16_t
 	return NULL;
 }
 
+/* Nothing comes for a while: all buffers go back, a packet may need every one. */
+static void settle(struct memif_queue *q)
+{
+	uint16_t all = (uint16_t)(q->next + q->size);
+
+	if (!q->link->server && q->offered != all)
+		offer(q, all);
+}
+
 /* Nothing there: from now on an interrupt is wanted. False: something came meanwhile. */
 static bool rest(struct memif_queue *q)
 {
 	if (!q->rx.watched || !(READ_ONCE(q->ring->flags) & MEMIF_RING_MASK_INT))
 		return true;
+	settle(q);
 	__atomic_store_n(&q->ring->flags, 0, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	return !waiting(q);
@@ -154,8 +166,13 @@ unsigned memif_poll(struct worker *w, struct poller *poller, unsigned budget)
 {
 	struct memif_queue *q = container_of(poller, struct memif_queue, rx.poller);
 
-	if (likely(!waiting(q)) && rest(q))
-		return 0;
+	if (likely(!waiting(q))) {
+		if (unlikely(q->idle < IDLE_POLLS) && ++q->idle == IDLE_POLLS)
+			settle(q);
+		if (rest(q))
+			return 0;
+	}
+	q->idle = 0;
 	enum stage prev = stage_enter(w, STAGE_DRIVER_RX, 0);
 	unsigned n = take_in(w, q, MIN(budget, (unsigned)BATCH_MAX));
 
