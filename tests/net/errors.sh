@@ -261,7 +261,7 @@ host=weft-errors-$$
 ip netns add $host
 ip netns exec $host ip link set lo up
 ip netns exec $host sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
-ip netns exec $host sh "$tmp/run" <"$tmp/commands" >"$tmp/kernel"
+alone ip netns exec $host sh "$tmp/run" <"$tmp/commands" >"$tmp/kernel"
 ip netns del $host
 "$WEFT" run sh -c "ip link set lo up; exec sh '$tmp/run'" <"$tmp/commands" >"$tmp/weft"
 # what may differ: IPv6 (not there yet), the host's own defaults, and random or timed values

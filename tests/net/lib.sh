@@ -96,6 +96,12 @@ ns() {
 	done
 }
 
+# alone COMMAND...: one at a time on this machine: Linux shows proxies that have no device in every
+# namespace
+alone() {
+	flock "${TMPDIR:-/tmp}/weft-test-kernel.lock" "$@"
+}
+
 # ss_is LINES SS-OPTIONS...: state, own and other address of what ss(8) shows, in any order
 ss_is() {
 	want=$(printf '%s\n' "$1" | sort)

@@ -9,7 +9,7 @@ case $(uname -r) in
 *) skip "answers are compared with those of Linux 6.18, and this is $(uname -r)" ;;
 esac
 script=$(dirname "$0")/netlink.py
-/usr/bin/python3 "$script" >"$tmp/kernel" 2>&1
+alone /usr/bin/python3 "$script" >"$tmp/kernel" 2>&1
 "$WEFT" run /usr/bin/python3 "$script" >"$tmp/weft" 2>&1
 # what may differ: routes through tunnels, and one flag of neighbours, which are not there yet
 clean() {
